@@ -1,0 +1,60 @@
+"""Parts that several models share.
+
+Conventions
+-----------
+Networks pass rolls as one tensor ``(batch, plane, track, bar, step, pitch)``: plane 0 is what sounds, plane 1
+where a note begins (`ganmusic.pianoroll.Roll`).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import one_hot, pad
+
+__all__ = ["initialise", "planes", "straight_through_argmax", "straight_through_step"]
+
+
+def initialise(network: nn.Module, slope: float = 0.2) -> None:
+    """Draw weights that keep a signal's variance through leaky ReLUs, and set biases to zero (He et al. 2015).
+
+    Torch's default shrinks the signal at every layer until the biases drown it: a deep generator that begins
+    so gives the same clip whatever its latent, and takes thousands of updates to find out.
+    """
+    gain = nn.init.calculate_gain("leaky_relu", slope)
+    for layer in network.modules():
+        if isinstance(layer, nn.Linear | nn.Conv1d | nn.ConvTranspose1d):
+            fan_in = layer.weight[0].numel()
+            if isinstance(layer, nn.ConvTranspose1d):
+                # Of the kernel's taps, one in `stride` meets any output position.
+                fan_in = layer.in_channels * layer.kernel_size[0] // layer.stride[0]
+            nn.init.normal_(layer.weight, std=gain / fan_in**0.5)
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+
+
+def planes(sounding: Tensor) -> Tensor:
+    """Add the onset plane to what sounds, for models that draw none: a note begins where sound follows silence.
+
+    ``(batch, track, bar, step, pitch)`` to ``(batch, plane, track, bar, step, pitch)``; differentiable.
+    """
+    time = sounding.flatten(2, 3)
+    before = pad(time, (0, 0, 1, 0))[:, :, :-1]
+    onset = (time * (1 - before)).unflatten(2, sounding.shape[2:4])
+    return torch.stack([sounding, onset], 1)
+
+
+def straight_through_argmax(logits: Tensor) -> Tensor:
+    """One-hot of the largest entry of the last axis, with the softmax's gradient (Bengio et al. 2013).
+
+    The generator's output is discrete, as notes are, so that the discriminator never sees in-betweens that
+    would give it away; the gradient passes as if the output had been the softmax.
+    """
+    soft = logits.softmax(-1)
+    hard = one_hot(logits.argmax(-1), logits.shape[-1]).to(soft.dtype)
+    return hard + soft - soft.detach()
+
+
+def straight_through_step(logits: Tensor) -> Tensor:
+    """1 where a logit is positive, else 0, with the sigmoid's gradient (Bengio et al. 2013)."""
+    soft = logits.sigmoid()
+    return (logits > 0).to(soft.dtype) + soft - soft.detach()
