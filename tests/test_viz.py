@@ -1,0 +1,285 @@
+"""Figures, checked by what they hold: places of notes, labels, colours; bytes that stay."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+from ganmusic import viz
+from ganmusic.pianoroll import Grid, Note, Piece, Roll, Track, piece_to_roll
+
+# Two voices that differ in everything; the lower one repeats a note without a rest.
+PIECE = Piece(
+    (
+        Track("flute", (Note(4, 12, 74), Note(16, 6, 77), Note(22, 2, 76)), 73),
+        Track("cello & bass", (Note(0, 4, 50), Note(4, 4, 50), Note(8, 24, 45))),
+    ),
+    Grid(),
+    96.0,
+    "Two <voices>",
+)
+
+
+def parse(svg: str) -> ET.Element:
+    return ET.fromstring(svg)  # noqa: S314  (our own output)
+
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+def note_boxes(ax):
+    """``(left, right, bottom, top, colour)`` of every drawn note."""
+    boxes = []
+    for collection in ax.collections:
+        if collection.get_zorder() == 2:
+            for path in collection.get_paths():
+                (x0, y0), (x1, y1) = path.vertices.min(0), path.vertices.max(0)
+                boxes.append(
+                    (x0, x1, y0, y1, matplotlib.colors.to_hex(collection.get_facecolor()[0]))
+                )
+    return boxes
+
+
+@pytest.mark.parametrize(
+    ("pitch", "name"),
+    [(60, "C4"), (0, "C-1"), (127, "G9"), (61, "C♯4"), (70, "B♭4"), (69, "A4"), (59, "B3")],
+)
+def test_note_names(pitch, name):
+    assert viz.note_name(pitch) == name
+
+
+def test_notes_lie_at_their_step_and_pitch():
+    boxes = note_boxes(viz.pianoroll(PIECE))
+    expected = [note for track in PIECE.tracks for note in track.notes]
+    assert len(boxes) == len(expected)
+    for (left, right, bottom, top, _), note in zip(boxes, expected, strict=True):
+        assert left == note.onset
+        assert note.end - 0.5 < right < note.end
+        assert bottom < note.pitch < top
+        assert top - bottom < 1
+
+
+def test_repeated_notes_are_seen_as_two():
+    boxes = note_boxes(viz.pianoroll(PIECE))
+    first, second = (box for box in boxes if box[2] < 50 < box[3])
+    assert first[1] < second[0]
+
+
+def test_each_voice_has_its_colour_and_its_name():
+    ax = viz.pianoroll(PIECE)
+    colours = [box[4] for box in note_boxes(ax)]
+    assert colours == [viz.COLOURS[0]] * 3 + [viz.COLOURS[1]] * 3
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["flute", "cello & bass"]
+    assert viz.pianoroll(PIECE, legend=False).get_legend() is None
+
+
+def test_colours_differ_for_every_kind_of_eye():
+    # After Viénot, Brettel and Mollon (1999), in linear RGB: no red, then no green receptors.
+    rgb = np.array([matplotlib.colors.to_rgb(c) for c in viz.COLOURS[:4]])
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    for red, green, blue in (
+        ((0.11238, 0.88762, 0), (0.11238, 0.88762, 0), (0.00401, -0.00401, 1)),
+        ((0.29275, 0.70725, 0), (0.29275, 0.70725, 0), (-0.02234, 0.02234, 1)),
+        ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
+    ):
+        seen = np.clip(linear @ np.array([red, green, blue]).T, 0, 1) ** (1 / 2.2)
+        distance = np.linalg.norm(seen[:, None] - seen[None], axis=-1)
+        assert distance[np.triu_indices(4, 1)].min() > 0.25
+
+
+def test_axes_name_bars_and_notes():
+    ax = viz.pianoroll(PIECE)
+    assert ax.get_xlim() == (0, 32)
+    assert [(t.get_position()[0], t.get_text()) for t in ax.get_xticklabels()] == [
+        (0, "1"),
+        (16, "2"),
+    ]
+    labels = {t.get_text(): t.get_position()[1] for t in ax.get_yticklabels()}
+    assert labels["C4"] == 60
+    assert labels["E5"] == 76
+    assert ax.get_title(loc="left") == "Two <voices>"
+    assert viz.pianoroll(PIECE, title="Other").get_title(loc="left") == "Other"
+
+
+def test_an_incomplete_first_bar_is_bar_0():
+    upbeat = Piece((Track("air", (Note(12, 4, 67), Note(16, 16, 72))),), pickup=4)
+    assert [t.get_text() for t in viz.pianoroll(upbeat).get_xticklabels()] == ["0", "1"]
+
+
+def test_long_pieces_number_few_bars():
+    long = Piece((Track("air", (Note(0, 16 * 100, 67),)),))
+    assert [t.get_text() for t in viz.pianoroll(long).get_xticklabels()][:3] == ["1", "9", "17"]
+
+
+def test_a_roll_looks_like_its_piece():
+    roll = piece_to_roll(PIECE)
+    np.testing.assert_allclose(
+        [box[:4] for box in note_boxes(viz.pianoroll(roll))],
+        [box[:4] for box in note_boxes(viz.pianoroll(PIECE))],
+    )
+    low = Grid(low=24, n_pitches=60)
+    moved = note_boxes(viz.pianoroll(piece_to_roll(Piece(PIECE.tracks, low)), grid=low))
+    assert [box[:4] for box in moved] == pytest.approx(
+        np.array([box[:4] for box in note_boxes(viz.pianoroll(PIECE))])
+    )
+
+
+def test_a_batch_of_rolls_is_no_picture():
+    roll = piece_to_roll(PIECE)
+    with pytest.raises(ValueError, match="not 5"):
+        viz.pianoroll(Roll(roll.sounding[None], roll.onset[None]))
+
+
+def test_draws_into_given_axes():
+    _, axes = plt.subplots(2)
+    assert viz.pianoroll(PIECE, axes[1]) is axes[1]
+    assert not note_boxes(axes[0])
+
+
+def test_a_piece_without_notes_is_an_empty_roll():
+    empty = Piece((Track("rest", ()),))
+    assert note_boxes(viz.pianoroll(empty)) == []
+    assert viz.describe(empty) == "Piano-roll: 1 voice, no notes."
+    parse(viz.picture(empty))
+
+
+def test_description():
+    assert viz.describe(PIECE) == (
+        "Piano-roll of “Two <voices>”: 2 voices (flute, cello & bass), 2 bars "
+        "at 96 beats a minute, 6 notes from A2 to F5."
+    )
+
+
+@pytest.mark.parametrize("suffix", ["png", "SVG"])
+def test_saved_files_are_the_same_each_time(suffix, tmp_path):
+    files = [tmp_path / f"{name}.{suffix}" for name in "ab"]
+    for file in files:
+        viz.save(PIECE, file)
+    a, b = (file.read_bytes() for file in files)
+    assert a == b
+    assert a.startswith(b"\x89PNG" if suffix == "png" else b"<?xml")
+    assert b"date" not in a.lower()
+
+
+def test_saving_under_another_suffix(tmp_path):
+    with pytest.raises(ValueError, match=r"roll\.jpg: pictures end in \.png or \.svg"):
+        viz.save(PIECE, tmp_path / "roll.jpg")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_picture_is_small_valid_svg_with_escaped_names():
+    svg = viz.picture(PIECE)
+    tree = parse(svg)
+    assert "cello & bass" in "".join(tree.itertext())
+    assert '"' not in svg  # so that it needs no escaping in an attribute
+    many = Piece(
+        tuple(Track(str(v), tuple(Note(i, 1, 60 + v) for i in range(128))) for v in range(4))
+    )
+    assert len(viz.picture(many)) < 9000
+
+
+def test_picture_draws_every_note_as_a_stroke():
+    paths = [
+        p for p in parse(viz.picture(PIECE)).iter(f"{SVG}path") if p.get("stroke") in viz.COLOURS
+    ]
+    assert [p.get("d").count("M") for p in paths] == [3, 3]
+    # The top row is one semitone above F5, the highest note: F5 has its middle at 1.5 rows.
+    assert paths[0].get("d") == "M4 4.5h11.8M16 1.5h5.8M22 2.5h1.8"
+
+
+def test_position_says_where_a_step_lies_in_the_picture():
+    tree = parse(viz.picture(PIECE))
+    group = next(g for g in tree.iter(f"{SVG}g") if g.get("transform"))
+    left, scale = (
+        float(group.get("transform").split(word)[1].split()[0]) for word in ("translate(", "scale(")
+    )
+    for step in (0, 5, 32):
+        assert viz.position(PIECE, step) * 800 == pytest.approx(left + step * scale, abs=0.01)
+
+
+ROWS = [
+    {"step": 10, "discriminator_loss": 1.0, "generator_loss": 4.0},
+    {"step": 20, "discriminator_loss": 3.0, "generator_loss": 2.0, "distance": 9.0},
+    {"step": 40, "discriminator_loss": 5.0, "generator_loss": 6.0},
+]
+
+
+def test_curves_of_losses_by_default():
+    ax = viz.curves(ROWS, smooth=0, title="Losses")
+    assert [line.get_label() for line in ax.lines] == ["discriminator loss", "generator loss"]
+    assert ax.lines[0].get_xydata().tolist() == [[10, 1], [20, 3], [40, 5]]
+    assert ax.get_xlabel() == "step"
+    assert ax.get_title(loc="left") == "Losses"
+
+
+def test_curves_are_smoothed_without_bias():
+    ax = viz.curves(ROWS, ["generator_loss"], smooth=0.5)
+    raw, smooth = ax.lines
+    assert raw.get_ydata().tolist() == [4, 2, 6]
+    # 4; (.25 * 4 + .5 * 2) / .75; (.125 * 4 + .25 * 2 + .5 * 6) / .875
+    assert smooth.get_ydata() == pytest.approx([4, 8 / 3, 32 / 7])
+
+
+def test_curves_of_a_column_that_some_rows_lack():
+    ax = viz.curves(ROWS, ["distance"], smooth=0)
+    assert ax.lines[0].get_xydata().tolist() == [[20, 9]]
+
+
+def test_curves_of_nothing():
+    with pytest.raises(ValueError, match="none of the 3 rows has a column to draw 'los'"):
+        viz.curves(ROWS, ["los"])
+    with pytest.raises(ValueError, match="none of the 0 rows"):
+        viz.curves([])
+    with pytest.raises(ValueError, match="smooth"):
+        viz.curves(ROWS, smooth=1.0)
+
+
+def test_score_is_notation_and_the_same_each_time():
+    svg = viz.score(PIECE)
+    tree = parse(svg)
+    classes = [g.get("class") for g in tree.iter(f"{SVG}g")]
+    assert classes.count("staff") == 2 * 2
+    # Eight noteheads: the long notes of both voices are tied over a bar line or a beat.
+    assert classes.count("note") >= 6
+    assert viz.score(PIECE) == svg
+
+
+def test_score_without_verovio_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "verovio", None)
+    with pytest.raises(ImportError, match=r"pip install ganmusic\[score\]"):
+        viz.score(PIECE)
+
+
+def test_importing_loads_neither_matplotlib_nor_verovio():
+    code = (
+        "import sys, ganmusic.viz;"
+        "print([m for m in ('matplotlib', 'verovio', 'torch') if m in sys.modules])"
+    )
+    root = Path(viz.__file__).parent.parent
+    out = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root
+    )
+    assert out.stdout.strip() == "[]"
+
+
+def test_names_are_words_whatever_is_in_them(tmp_path):
+    odd = replace(PIECE, title="$\\alpha$ and $\\foo$ \x01", tracks=(replace(PIECE.tracks[0], name="$\\foo$ \x02"),))
+    viz.save(odd, tmp_path / "odd.svg")
+    assert parse((tmp_path / "odd.svg").read_text()) is not None
+    assert "$\\foo$" in "".join(parse(viz.picture(odd)).itertext())
