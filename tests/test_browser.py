@@ -1,4 +1,4 @@
-"""The clip's custom element in a headless Chromium; skipped without Chromium or playwright."""
+"""The clip's custom element in a headless Chromium; skipped only where there is no Chromium."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import sync_playwright
 
 from ganmusic.pianoroll import Grid, Note, Piece, Track
 from ganmusic.player import Clip
@@ -39,10 +40,9 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    api = pytest.importorskip("playwright.sync_api")
     if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine")
-    with api.sync_playwright() as playwright:
+        pytest.skip("no Chromium on this machine, and pip brings none")
+    with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(
             executable_path=CHROMIUM,
             args=[

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from importlib.resources import as_file, files
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ import torch
 
 from ganmusic import checkpoint, recipes
 from ganmusic.checkpoint import CheckpointError
+from ganmusic.metrics.controls import shuffle_beats
 from ganmusic.models.mlp import MLPGenerator
 from ganmusic.pianoroll import Grid
 from ganmusic.sample import Composer, compose, load_generator, sample_rolls
@@ -376,3 +379,25 @@ def test_the_shipped_weights_are_those_of_the_shipped_recipe_and_corpus(shipped)
 def test_a_piece_needs_a_candidate():
     with pytest.raises(ValueError, match="at least 1 candidate, not 0"):
         compose(candidates=0)
+
+
+def test_the_numbers_on_the_card_are_what_the_weights_give():
+    """The card's and the recipe's distances, computed again; another processor may flip a note here and there."""
+    recipe = recipes.RECIPES["chorales"]
+    watch = recipes.distance(recipe)
+    shipped = load_generator()
+
+    def distance(roll):
+        planes = torch.from_numpy(np.stack(roll, 1))
+        return watch(SimpleNamespace(sample=lambda n: planes[:n]))
+
+    test = recipes.clips("chorales", "test", 4)
+    test = test.select(np.random.default_rng(0).permutation(len(test))[: recipes.N_CLIPS])
+    ours = [sample_rolls(shipped, recipes.N_CLIPS, seed) for seed in (1, 2, 3)]
+    sets = (ours, [test.roll], [shuffle_beats(test.roll, test.grid)])
+    found = [np.mean([distance(roll) for roll in rolls]) for rolls in sets]
+    card = (files("ganmusic") / "weights" / "chorales" / "README.md").read_text(encoding="utf-8")
+    (row,) = re.findall(r"Fréchet distance to validation Bach \| ([\d.]+) \| ([\d.]+) \| ([\d.]+)", card)
+    assert found == pytest.approx([float(number) for number in row], rel=0.03)
+    said = re.search(r"distance of (\d+) to validation music, where .* has (\d+) .* (\d+)\.", recipe.description)
+    assert found == pytest.approx([float(number) for number in said.groups()], rel=0.04)
