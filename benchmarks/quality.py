@@ -14,21 +14,12 @@ import torch
 from speed import update
 
 from ganmusic import metrics, recipes
-from ganmusic.data import Windows, windows
 from ganmusic.metrics.distribution import FeatureSpace, frechet_distance
 from ganmusic.pianoroll import Roll
 from ganmusic.sample import to_roll
 from ganmusic.train import TrainConfig, fit
 
-RECIPES = ("mlp", "chorales")
-
-
-def held_out() -> tuple[Windows, Windows, Windows]:
-    """Training windows, and as many validation and test windows as are compared."""
-    train, valid, test = (windows(recipes.CORPORA["chorales"].load(split)) for split in ("train", "valid", "test"))
-    rng = np.random.default_rng(0)
-    valid, test = (data.select(rng.permutation(len(data))[: recipes.N_CLIPS]) for data in (valid, test))
-    return train, valid, test
+NAMES = ("mlp", "chorales")
 
 
 def trained(name: str, steps: int, seed: int) -> Roll:
@@ -47,7 +38,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     options = parser.parse_args()
     torch.set_num_threads(1)
-    train, valid, test = held_out()
+    train = recipes.clips("chorales", "train", 4)
+    valid, test = (recipes.held_out("chorales", split, 4) for split in ("valid", "test"))
     space = FeatureSpace(train.roll, train.grid)
     reference = space(valid.roll)
 
@@ -57,11 +49,11 @@ def main() -> None:
 
     bach = numbers(test.roll)
     table: dict[str, list[dict[str, float]]] = {}
-    for name in RECIPES:
+    for name in NAMES:
         steps = max(1, round(60 * options.minutes / update(name)))
         print(f"{name}: {steps} updates in {options.minutes:g} minutes of one core", flush=True)
         table[name] = [numbers(trained(name, steps, seed)) for seed in options.seeds]
-    print(f"\n| metric | held-out Bach | {' | '.join(RECIPES)} | mean gaps | closer |\n|---|---|---|---|---|---|")
+    print(f"\n| metric | held-out Bach | {' | '.join(NAMES)} | mean gaps | closer |\n|---|---|---|---|---|---|")
     for metric, real in bach.items():
         # A distance is best at zero; held-out Bach's own says what zero costs with so many clips.
         aim = 0.0 if metric == "frechet_distance" else real

@@ -15,11 +15,9 @@ import numpy as np
 import torch
 
 from ganmusic import checkpoint, metrics
-from ganmusic.corpora import CORPORA
-from ganmusic.data import windows
 from ganmusic.metrics.controls import shuffle_beats
 from ganmusic.metrics.distribution import FeatureSpace, frechet_distance
-from ganmusic.recipes import N_CLIPS
+from ganmusic.recipes import N_CLIPS, RECIPES, clips, held_out
 from ganmusic.sample import load_generator, sample_rolls
 
 TARGET = Path(__file__).resolve().parent.parent / "ganmusic" / "weights"
@@ -73,9 +71,9 @@ def main(run: str) -> None:
     checkpoint.save(checkpoint.numbered(target, step), kept, state)
 
     composer = load_generator(target)
-    train, valid, test = (windows(CORPORA["chorales"].load(split)) for split in ("train", "valid", "test"))
-    rng = np.random.default_rng(0)
-    valid, test = (data.select(rng.permutation(len(data))[:N_CLIPS]) for data in (valid, test))
+    recipe = RECIPES[name]
+    train = clips(recipe.corpus, "train", recipe.n_bars)
+    valid, test = (held_out(recipe.corpus, split, recipe.n_bars) for split in ("valid", "test"))
     space = FeatureSpace(train.roll, train.grid)
     reference = space(valid.roll)
     generated = [sample_rolls(composer, N_CLIPS, seed) for seed in SEEDS]
