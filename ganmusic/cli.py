@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -43,8 +44,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         options.run_command(options)
+        sys.stdout.flush()
     except KeyboardInterrupt:
         return _fail("interrupted" + _what_is_saved(options), code=130)
+    except BrokenPipeError:  # what reads the output has had enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _fail(where + (error.strerror or str(error)))
@@ -75,11 +79,22 @@ def _parser() -> argparse.ArgumentParser:
         help="name of the recipe (default: chorales, or that of the run to resume); 'ganmusic info' lists them",
     )
     train.add_argument(
+        "--corpus",
+        metavar="NAME",
+        help="train on this corpus, not on the recipe's own (default: that of the recipe, or of the run to resume); "
+        "'ganmusic info' lists them",
+    )
+    train.add_argument(
         "--out",
         type=Path,
         required=True,
         metavar="RUN",
         help="folder of the run, made if it is missing",
+    )
+    train.add_argument(
+        "--balance",
+        metavar="LABEL",
+        help="draw each value of this label of the corpus's pieces equally often, such as mode or quadrant",
     )
     budget = train.add_mutually_exclusive_group()
     budget.add_argument("--minutes", type=_positive, metavar="M", help="stop after this time")
@@ -124,6 +139,11 @@ def _parser() -> argparse.ArgumentParser:
         help="another seed, another piece (default: 0)",
     )
     compose.add_argument(
+        "--key",
+        metavar="KEY",
+        help="key to compose in, such as 'D minor', 'F# major' or Bb (default: C major or A minor, as it comes)",
+    )
+    compose.add_argument(
         "--count",
         type=_whole(1, _MAX_COUNT),
         default=1,
@@ -133,6 +153,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     compose.set_defaults(run_command=_compose, parser=compose)
 
+    _corpora_parser(commands)
+
     info = commands.add_parser(
         "info",
         help="say what is there",
@@ -141,6 +163,92 @@ def _parser() -> argparse.ArgumentParser:
     info.add_argument("--run", type=Path, metavar="RUN", help="run to describe")
     info.set_defaults(run_command=_info, parser=info)
     return parser
+
+
+def _corpora_parser(commands: Any) -> None:
+    """Describe ``ganmusic corpora`` and its own commands."""
+    corpora = commands.add_parser(
+        "corpora",
+        help="list, fetch and remove music to learn from",
+        description="List, fetch and remove corpora: pieces of music to learn from.",
+    )
+    actions = corpora.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    where = argparse.ArgumentParser(add_help=False)
+    where.add_argument(
+        "--cache",
+        type=Path,
+        metavar="FOLDER",
+        help="folder of the downloads (default: that of the environment variable GANMUSIC_CACHE, or the system's)",
+    )
+    for name, run_command, about in (
+        ("list", _corpora_list, "list the corpora: size, licence, on disk or not"),
+        ("fetch", _corpora_fetch, "download a corpus, after showing its licence"),
+        ("path", _corpora_path, "print the folder with the files of a corpus"),
+        ("remove", _corpora_remove, "delete what was downloaded and made of a corpus"),
+        ("cite", _corpora_cite, "print the BibTeX entry of a corpus"),
+    ):
+        sentence = about[0].upper() + about[1:] + "."
+        action = actions.add_parser(name, help=about, description=sentence, parents=[where])
+        if name != "list":
+            action.add_argument("name", metavar="NAME", help="name of the corpus; 'ganmusic corpora list' lists them")
+        action.set_defaults(run_command=run_command, parser=action)
+    _own_parser(actions, where)
+
+
+def _own_parser(actions: Any, where: argparse.ArgumentParser) -> None:
+    """Describe ``ganmusic corpora add`` and ``report``."""
+    add = actions.add_parser(
+        "add",
+        help="make a corpus of a folder of your own MIDI or MusicXML files",
+        description="Make a corpus of a folder of your own MIDI or MusicXML files, and report what was found in it. "
+        "Train on it with: ganmusic train --corpus NAME --out RUN. Run again after changing files or options.",
+        parents=[where],
+    )
+    add.add_argument("name", metavar="NAME", help="what to call it: small letters, digits, - and _")
+    add.add_argument("folder", type=Path, metavar="FOLDER", help="folder of the files; those in folders below count")
+    add.add_argument("--tracks", type=_whole(1, 8), metavar="N", help="voices that every piece will have")
+    add.add_argument(
+        "--voices",
+        default="auto",
+        metavar="RULE",
+        help="how tracks become voices: parts (as they are), roles (melody, chords, bass, drums, other), families "
+        "(drums, piano, guitar, bass, strings), lines (shared out by height; with 4: soprano, alto, tenor, bass), "
+        "skyline (the highest notes), or auto (the default: what fits most files)",
+    )
+    add.add_argument(
+        "--override",
+        type=Path,
+        metavar="FILE",
+        help="JSON file of your own decisions, a voice for a track's name or for 'file.mid/track name': "
+        '{"Lead": "melody", "Click": ""}, where "" leaves out',
+    )
+    add.add_argument(
+        "--programs",
+        type=_whole(0, 127),
+        nargs="+",
+        metavar="P",
+        help="a General MIDI program (0-127) for each voice, to hear it with",
+    )
+    add.add_argument("--beats-per-bar", type=_whole(1, 64), default=4, metavar="B", help="default: 4")
+    add.add_argument(
+        "--steps",
+        type=_whole(1, 1024),
+        default=None,
+        metavar="N",
+        help="steps in a bar of that many beats (default: 4 a beat); bars of other metres are cut as finely",
+    )
+    add.add_argument("--jobs", type=_whole(1, 1024), metavar="J", help="processes that read (default: one a processor)")
+    add.set_defaults(run_command=_corpora_add, parser=add)
+    report = actions.add_parser(
+        "report",
+        help="say what was found in a corpus that you added",
+        description="Say what was found in a corpus that you added, or that was fetched and read.",
+        parents=[where],
+    )
+    report.add_argument("name", metavar="NAME", help="name of the corpus")
+    for option, what in (("--json", "everything, file by file, as JSON"), ("--picture", "a picture (.png or .svg)")):
+        report.add_argument(option, type=Path, metavar="OUT", help=f"also write {what}")
+    report.set_defaults(run_command=_corpora_report, parser=report)
 
 
 def _whole(low: int, high: int | None = None) -> Callable[[str], int]:
@@ -213,6 +321,8 @@ def _train(options: argparse.Namespace) -> None:
     history = recipes.train(
         recipe,
         out,
+        corpus=options.corpus,
+        balance=options.balance,
         steps=options.steps,
         minutes=options.minutes,
         resume=options.resume,
@@ -264,6 +374,8 @@ def _compose(options: argparse.Namespace) -> None:
     from ganmusic.player import Clip
 
     composer = sample.load_generator(options.run)
+    if options.key is not None:
+        composer.check_key(options.key)
     n_bars = options.bars or getattr(composer.generator, "n_bars", 8)
     if out.suffix.lower().removeprefix(".") in audio.FORMATS:
         seconds = n_bars * composer.grid.beats_per_bar * 60 / sample.TEMPO
@@ -276,9 +388,144 @@ def _compose(options: argparse.Namespace) -> None:
         folder.mkdir(exist_ok=True)
         _check_writable(folder)
     for i, path in enumerate(tqdm(paths, unit="piece", disable=len(paths) == 1)):
-        piece = sample.compose(n_bars=n_bars, seed=options.seed + i, run=composer)
+        piece = sample.compose(n_bars=n_bars, seed=options.seed + i, run=composer, key=options.key)
         Clip(piece).save(path)
     print(out if len(paths) == 1 else f"{paths[0]} to {paths[-1].name}")
+
+
+# corpora --------------------------------------------------------------------------------------------
+
+
+def _corpora_list(options: argparse.Namespace) -> None:
+    from ganmusic.corpora import CORPORA, download, own
+
+    rows = [("NAME", "SIZE", "ON DISK", "COMMERCIAL", "LICENCE", "TITLE")]
+    for name, corpus in CORPORA.items():
+        on_disk = "yes" if download.installed(name, options.cache) else "no"
+        size = "-"
+        if corpus.archive is None:
+            on_disk = "included"
+        else:
+            n_bytes = corpus.archive.n_bytes
+            size = "unknown" if n_bytes is None else f"{n_bytes / 1e6:,.1f} MB"
+        rows.append((name, size, on_disk, "yes" if corpus.commercial else "no", corpus.terms, corpus.title))
+    for name in own.names(options.cache):
+        try:
+            title = getattr(own.find(name, options.cache), "title", "")
+        except ValueError as error:  # its folder is gone, or what is kept of it is damaged
+            title = str(error)
+        rows.append((name, "-", "yes", "-", "yours", title))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    print(f"\nfolder of the downloads: {download.cache_folder(options.cache)}")
+
+
+def _corpora_fetch(options: argparse.Namespace) -> None:
+    from ganmusic.corpora import download
+
+    corpus = _corpora_record(options)
+    print(f"{corpus.name}: {corpus.title}\nlicence: {corpus.licence}")
+    if not corpus.commercial:
+        print("NOT FOR COMMERCIAL USE")
+    sys.stdout.flush()  # before anything is asked of a server
+    if corpus.archive is None:
+        print("it is on this computer; there is nothing to download")
+        return
+    print(download.fetch(corpus.name, corpus.archive, cache=options.cache, progress=True))
+
+
+def _corpora_path(options: argparse.Namespace) -> None:
+    from ganmusic.corpora import Folder, download
+
+    corpus = _corpora_record(options)
+    if isinstance(corpus, Folder):
+        print(corpus.root)
+    elif corpus.archive is None:
+        raise ValueError(f"{corpus.name} comes with ganmusic or with music21, and has no folder of downloads")
+    else:
+        print(download.files_folder(corpus.name, options.cache))
+
+
+def _corpora_remove(options: argparse.Namespace) -> None:
+    from ganmusic.corpora import download, own
+
+    if options.name not in own.names(options.cache):  # one's own is removed by its name, damaged or not
+        _corpora_record(options)
+    download.remove(options.name, options.cache)
+    print(f"{options.name}: removed from {download.cache_folder(options.cache)}")
+
+
+def _corpora_cite(options: argparse.Namespace) -> None:
+    print(_corpora_record(options).bibtex)
+
+
+def _corpora_add(options: argparse.Namespace) -> None:
+    import json
+
+    from ganmusic import corpora, viz
+    from ganmusic.pianoroll import Grid
+
+    steps = options.steps or 4 * options.beats_per_bar
+    try:
+        grid = Grid(steps, options.beats_per_bar)
+    except ValueError as error:
+        options.parser.error(f"argument --steps: {error}")
+    override = {}
+    if options.override is not None:
+        try:
+            override = json.loads(options.override.read_text(encoding="utf-8"))
+            fits = isinstance(override, dict) and all(isinstance(voice, str) for voice in override.values())
+        except ValueError:
+            fits = False
+        if not fits:
+            raise ValueError(f'{options.override}: is not JSON of the form {{"track name": "voice"}}')
+    corpus = corpora.add(
+        options.name,
+        options.folder,
+        cache=options.cache,
+        voices=options.voices,
+        n_tracks=options.tracks,
+        programs=options.programs,
+        grid=grid,
+        override=override,
+        jobs=options.jobs,
+        progress=True,
+    )
+    report = corpus.read()
+    picture = corpus.store / "report.png"
+    viz.save_report(report, picture)
+    print(report)
+    print(f"\nreport: {corpus.store / 'report.json'}\npicture: {picture}")
+    print(f"train on it with: ganmusic train --corpus {corpus.name} --out RUN")
+
+
+def _corpora_report(options: argparse.Namespace) -> None:
+    from ganmusic import viz
+    from ganmusic.corpora import Report, download, get
+
+    corpus = get(options.name, options.cache)
+    saved = download.corpus_folder(corpus.name, options.cache) / "notes" / "report.json"
+    if not saved.exists():
+        raise ValueError(f"{corpus.name}: no files of it were read yet, so there is no report")
+    report = Report.load(saved)
+    if options.json is not None:
+        report.save(options.json)
+    if options.picture is not None:
+        viz.save_report(report, options.picture)
+    print(report)
+
+
+def _corpora_record(options: argparse.Namespace) -> Any:
+    """Return the record that was asked for, also of one's own music; an unknown name is a misunderstood command."""
+    from ganmusic.corpora import CORPORA, own
+
+    corpus = CORPORA.get(options.name) or own.find(options.name, options.cache)
+    if corpus is None:
+        known = ", ".join([*CORPORA, *own.names(options.cache)])
+        parser: argparse.ArgumentParser = options.parser
+        parser.error(f"argument NAME: {options.name!r} is not one of {known}")
+    return corpus
 
 
 # info -----------------------------------------------------------------------------------------------
@@ -291,7 +538,7 @@ def _info(options: argparse.Namespace) -> None:
         _show(checkpoint.read_card(options.run))
         return
     from ganmusic import recipes, sample
-    from ganmusic.corpora import CORPORA
+    from ganmusic.corpora import CORPORA, own
 
     versions = {package: _version(package) for package in _PACKAGES}
     _show(
@@ -300,7 +547,8 @@ def _info(options: argparse.Namespace) -> None:
             "versions": versions,
             "recipes": {name: recipe.description for name, recipe in recipes.RECIPES.items()},
             "corpora": {
-                name: f"{corpus.title} ({corpus.licence})" for name, corpus in CORPORA.items()
+                **{name: f"{corpus.title} ({corpus.terms})" for name, corpus in CORPORA.items()},
+                **dict.fromkeys(own.names(), "your own music"),
             },
             "network that comes with ganmusic": sample.load_generator().card,
         }

@@ -27,7 +27,10 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     path = Path(path)
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder, not a file that can be written")
-    handle, name = tempfile.mkstemp(prefix=".ganmusic-", suffix=path.suffix, dir=path.parent)
+    try:
+        handle, name = tempfile.mkstemp(prefix=".ganmusic-", suffix=path.suffix, dir=path.parent)
+    except OSError as error:  # about a name that only this function knows
+        raise type(error)(error.errno, error.strerror, str(path)) from error
     os.close(handle)
     temporary = Path(name)
     try:

@@ -18,6 +18,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from itertools import chain
+from operator import index
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,6 +32,7 @@ __all__ = [
     "Roll",
     "Track",
     "chroma",
+    "events_to_roll",
     "note_starts",
     "notes_to_roll",
     "piece_to_roll",
@@ -40,6 +43,7 @@ __all__ = [
 ]
 
 BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -182,22 +186,59 @@ def notes_to_roll(notes: Iterable[Note], grid: Grid, n_bars: int) -> Roll:
 
     Taught in: notebooks/02-music-as-tensors.ipynb
     """
+    sounding, onset = _draw([notes], grid, n_bars)
+    return Roll(sounding[0], onset[0])
+
+
+def _draw(tracks: Iterable[Iterable[Note]], grid: Grid, n_bars: int) -> Roll:
+    """Draw the notes of several tracks ``[shape=(track, bar, step, pitch)]``, all of them at once."""
+    lists = [list(notes) for notes in tracks]
     length = n_bars * grid.n_steps
-    sounding = np.zeros((length, grid.n_pitches), dtype=bool)
-    onset = np.zeros_like(sounding)
-    last_end: dict[int, int] = {}
-    for note in sorted(notes):
-        if not (note.onset >= 0 and note.duration > 0 and note.end <= length):
+    # index() refuses what is no whole number; numpy would cut it off without a word.
+    numbers = map(index, chain.from_iterable(chain.from_iterable(lists)))
+    try:
+        begin, duration, pitch = np.fromiter(numbers, np.int64).reshape(-1, 3).T
+    except OverflowError:
+        raise ValueError(f"a Note does not lie within {n_bars} bars of {grid.n_steps} steps") from None
+    track = np.repeat(np.arange(len(lists)), [len(notes) for notes in lists])
+    late = (begin < 0) | (duration <= 0) | (duration > length - begin)
+    for wrong in np.flatnonzero(late | (pitch < grid.low) | (pitch >= grid.high))[:1]:
+        note = Note(int(begin[wrong]), int(duration[wrong]), int(pitch[wrong]))
+        if late[wrong]:
             raise ValueError(f"{note} does not lie within {n_bars} bars of {grid.n_steps} steps")
-        if not grid.low <= note.pitch < grid.high:
-            raise ValueError(f"{note} is outside the pitches {grid.low}..{grid.high - 1}")
-        column = note.pitch - grid.low
-        sounding[note.onset : last_end.get(column, 0), column] = False
-        sounding[note.onset : note.end, column] = True
-        onset[note.onset, column] = True
-        last_end[column] = note.end
-    shape = (n_bars, grid.n_steps, grid.n_pitches)
-    return Roll(sounding.reshape(shape), onset.reshape(shape))
+        raise ValueError(f"{note} is outside the pitches {grid.low}..{grid.high - 1}")
+
+    order = np.lexsort((duration, begin, pitch, track))
+    begin, duration, pitch, track = begin[order], duration[order], pitch[order], track[order]
+    # Within a track and a pitch, a sound lasts until the next one at most.
+    same = (track[1:] == track[:-1]) & (pitch[1:] == pitch[:-1])
+    duration[:-1][same] = np.minimum(duration[:-1], begin[1:] - begin[:-1])[same]
+    return events_to_roll(track, begin, duration, pitch, grid, len(lists), n_bars)
+
+
+def events_to_roll(
+    track: IntArray, onset: IntArray, duration: IntArray, pitch: IntArray, grid: Grid, n_tracks: int, n_bars: int
+) -> Roll:
+    """Draw note events on a roll ``[shape=(track, bar, step, pitch)]``, without a `Note` for each of them.
+
+    Parameters
+    ----------
+    track, onset, duration, pitch : array of int [shape=(note,)]
+        Each note: the number of its track, its steps, its MIDI number. They lie on the grid, and no two notes of a
+        pitch sound at once on a track; neither is checked.
+    grid : Grid
+    n_tracks, n_bars : int
+
+    Taught in: notebooks/02-music-as-tensors.ipynb
+    """
+    first = (track * (n_bars * grid.n_steps) + onset) * grid.n_pitches + pitch - grid.low
+    sounding = np.zeros((n_tracks, n_bars, grid.n_steps, grid.n_pitches), dtype=bool)
+    onsets = np.zeros_like(sounding)
+    onsets.reshape(-1)[first] = True
+    # The cells of all notes in one list: 0, 1, 2, ... steps after each note's first.
+    after = np.arange(duration.sum()) - np.repeat(np.cumsum(duration) - duration, duration)
+    sounding.reshape(-1)[np.repeat(first, duration) + after * grid.n_pitches] = True
+    return Roll(sounding, onsets)
 
 
 def roll_to_notes(roll: Roll, grid: Grid) -> tuple[Note, ...]:
@@ -239,10 +280,9 @@ def note_starts(roll: Roll) -> BoolArray:
 def piece_to_roll(piece: Piece, n_bars: int | None = None) -> Roll:
     """Draw a piece on a roll ``[shape=(track, bar, step, pitch)]`` of `n_bars` (all of it by default)."""
     n_bars = piece.n_bars if n_bars is None else n_bars
-    rolls = [notes_to_roll(track.notes, piece.grid, n_bars) for track in piece.tracks]
-    if not rolls:
+    if not piece.tracks:
         raise ValueError("a piece without tracks has no roll")
-    return Roll(np.stack([r.sounding for r in rolls]), np.stack([r.onset for r in rolls]))
+    return _draw((track.notes for track in piece.tracks), piece.grid, n_bars)
 
 
 def roll_to_piece(
@@ -272,7 +312,7 @@ def transpose(piece: Piece, semitones: int) -> Piece:
         track
         if track.is_drum
         else replace(
-            track, notes=tuple(n._replace(pitch=n.pitch + semitones) for n in track.notes)
+            track, notes=tuple(Note(begin, lasts, pitch + semitones) for begin, lasts, pitch in track.notes)
         )
         for track in piece.tracks
     )

@@ -3,40 +3,78 @@
 `train` is what the ``ganmusic train`` command runs. A recipe's docstring-like `description` states what it
 gives and what it costs.
 
+Any corpus trains any model: the networks are built for the corpus as `layout` finds it, which decides from the training
+split alone on what grid its windows lie, whether they are moved to the common key, and how its tracks are heard.
+
 Taught in: notebooks/03-training.ipynb
 """
 
 from __future__ import annotations
 
+import hashlib
+import inspect
+import json
 import os
 import platform
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+import shutil
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache, partial
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock
 from torch import Tensor
+from tqdm.auto import tqdm
 
 from ganmusic import checkpoint, midi
-from ganmusic.corpora import CORPORA
-from ganmusic.data import Windows, batch_indices, windows
+from ganmusic.corpora import CORPORA, get
+from ganmusic.data import Windows, balanced_indices, batch_indices, key_shift, windows
+from ganmusic.files import atomic_path
 from ganmusic.metrics.distribution import FeatureSpace, frechet_distance
 from ganmusic.models import MODELS
 from ganmusic.models.convnet import hide_voices
 from ganmusic.models.mlp import BINARY_CROSS_ENTROPY
 from ganmusic.penalties import r1_r2
-from ganmusic.pianoroll import Roll, roll_to_piece
-from ganmusic.sample import to_roll
+from ganmusic.pianoroll import Grid, Note, Piece, Roll, Track
+from ganmusic.sample import Composer, to_roll
+from ganmusic.store import Store, describe, prepare
 from ganmusic.train import AdversarialGame, Game, History, TrainConfig, fit, summary_writer
+from ganmusic.voices import skyline
 
-__all__ = ["RECIPES", "Recipe", "batches", "clips", "distance", "game", "held_out", "train"]
+__all__ = [
+    "RECIPES",
+    "Layout",
+    "Recipe",
+    "batches",
+    "clips",
+    "distance",
+    "game",
+    "held_out",
+    "layout",
+    "single_line",
+    "sizes",
+    "train",
+]
 
 #: Clips on each side of the held-out distance; it is biased, so all distances use the same number.
 N_CLIPS = 250
+#: Training pieces that a corpus's layout is found from, at most: the first ones, in the corpus's own order.
+SURVEY = 10_000
+#: Training clips that the distance's features are standardised by, at most: more change nothing but the time.
+N_STANDARD = 3000
+#: Share of the pieces that a grid's pitches may leave out: one piece with a single far note widens every network.
+MAY_BE_LEFT_OUT = 0.05
+#: Seconds for which packed bars are kept after they were last opened, once their corpus has changed: a day.
+KEEP = 86_400
 
 
 @dataclass(frozen=True)
@@ -48,7 +86,7 @@ class Recipe:
     description : str
         What it gives and costs, as measured.
     corpus, model : str
-        Names in `CORPORA` and `MODELS`.
+        A name that `ganmusic.corpora.get` knows, and one in `MODELS`.
     game : dict
         Keyword arguments of `AdversarialGame`.
     steps : int
@@ -57,8 +95,10 @@ class Recipe:
         Keyword arguments of `TrainConfig`.
     generator, discriminator : dict
         Keyword arguments of the networks.
-    programs : tuple of int
-        General MIDI programs that the tracks are heard with.
+    programs : tuple of int, optional
+        General MIDI programs that the tracks are heard with; by default the corpus's own.
+    n_bars : int
+        Bars of a window.
 
     Taught in: notebooks/03-training.ipynb
     """
@@ -71,10 +111,12 @@ class Recipe:
     config: dict[str, Any] = field(default_factory=dict)
     generator: dict[str, Any] = field(default_factory=dict)
     discriminator: dict[str, Any] = field(default_factory=dict)
-    programs: tuple[int, ...] = (48, 48, 48, 48)
+    programs: tuple[int, ...] | None = None
     n_bars: int = 4
 
 
+#: Held chords of four voices sound best on a program that does not die away.
+_STRINGS = (48, 48, 48, 48)
 _CONVNET: dict[str, Any] = {
     "loss": "relativistic",
     "penalty": r1_r2,
@@ -97,6 +139,7 @@ RECIPES: dict[str, Recipe] = {
         steps=6000,
         game=_CONVNET,
         config={"batch_size": 16},
+        programs=_STRINGS,
     ),
     "mlp": Recipe(
         "The plain network of most articles, on the same chorales.",
@@ -105,6 +148,7 @@ RECIPES: dict[str, Recipe] = {
         steps=2000,
         game={"loss": BINARY_CROSS_ENTROPY, "learning_rate": 2e-4},
         config={"constant": 1.0},
+        programs=_STRINGS,
     ),
     "toy": Recipe(
         "A tiny convolutional pair on synthetic chords: seconds, for trying things out.",
@@ -115,49 +159,345 @@ RECIPES: dict[str, Recipe] = {
         config={"batch_size": 8},
         generator={"channels": (16, 16, 8, 8, 8), "n_latent": 8},
         discriminator={"channels": (8, 8, 16, 16, 16)},
+        programs=_STRINGS,
     ),
 }
 
 
+@dataclass(frozen=True)
+class Layout:
+    """What a corpus is like, as far as networks must know.
+
+    Parameters
+    ----------
+    grid : Grid
+        The metre of most bars, and the pitches that nearly all pieces keep to.
+    tracks : tuple of str
+    programs : tuple of int
+        The program that most pieces give each track.
+    drums : tuple of bool
+        Which tracks are drums.
+    normalise_key : bool
+        Whether pieces are moved to the common key: nearly all have labels for theirs, and the others are left out.
+    left_out : float
+        Share of the notes that a network of one note a track and step has to do without (see `single_line`).
+
+    Taught in: notebooks/03-training.ipynb
+    """
+
+    grid: Grid
+    tracks: tuple[str, ...]
+    programs: tuple[int, ...]
+    drums: tuple[bool, ...]
+    normalise_key: bool
+    left_out: float
+
+
 @cache
-def clips(corpus: str, split: str, n_bars: int) -> Windows:
-    """The windows of one split of a corpus, in the common key."""
-    return windows(CORPORA[corpus].load(split), n_bars=n_bars)
+def layout(corpus: str) -> Layout:
+    """Find the layout of a corpus from its training split: from the first `SURVEY` pieces, one after the other.
+
+    The pitches are whole octaves: the default 36 to 83 if they leave out no more than one piece in twenty, else
+    the fewest octaves that do.
+
+    Raises
+    ------
+    ValueError
+        If there is no such corpus, it has nothing to train on, or its pieces have not the same tracks.
+
+    Taught in: notebooks/03-training.ipynb
+    """
+    metres: dict[tuple[int, int], _Metre] = {}
+    for piece in islice(get(corpus).stream("train"), SURVEY):
+        metres.setdefault((piece.grid.n_steps, piece.grid.beats_per_bar), _Metre()).add(piece)
+    metre = max(metres, key=lambda each: metres[each].n_bars, default=(0, 0))
+    found = metres.get(metre, _Metre())
+    if not found.n_bars:
+        raise ValueError(f"the corpus {corpus!r} has no notes to train on")
+    kind, *others = found.titles
+    if others:
+        names = [[f"{name} (drums)" if drum else name for name, drum in tracks] for tracks in (others[0], kind)]
+        raise ValueError(
+            f"the pieces of {corpus!r} have different tracks: {found.titles[others[0]]!r} has {', '.join(names[0])}, "
+            f"others have {', '.join(names[1])}"
+        )
+    normalise_key = found.n_pitched > 0 and found.n_keyed >= (1 - MAY_BE_LEFT_OUT) * found.n_pitched
+    return Layout(
+        _grid(found.outlines, metre, normalise_key),
+        tuple(name for name, _ in kind),
+        tuple(found.programs[k].most_common(1)[0][0] for k in range(len(kind))),
+        tuple(drum for _, drum in kind),
+        normalise_key,
+        1 - found.n_sung / found.n_notes,
+    )
 
 
-def held_out(corpus: str, split: str, n_bars: int) -> Windows:
+@dataclass
+class _Metre:
+    """What is counted of the pieces in one metre, so that the pieces need not be held."""
+
+    n_bars: int = 0
+    n_notes: int = 0
+    n_sung: int = 0
+    n_pitched: int = 0
+    n_keyed: int = 0
+    #: The first piece with each list of tracks (name, whether drums).
+    titles: dict[tuple[tuple[str, bool], ...], str] = field(default_factory=dict)
+    #: How often each track has a program.
+    programs: dict[int, Counter[int]] = field(default_factory=dict)
+    outlines: list[Piece] = field(default_factory=list)
+
+    def add(self, piece: Piece) -> None:
+        self.titles.setdefault(tuple((track.name, track.is_drum) for track in piece.tracks), piece.title)
+        for k, track in enumerate(piece.tracks):
+            self.programs.setdefault(k, Counter())[track.program] += 1
+            self.n_notes += len(track.notes)
+            self.n_sung += len(single_line(track).notes)
+        self.n_bars += piece.n_bars
+        if _is_pitched(piece):
+            self.n_pitched += 1
+            self.n_keyed += _has_key(piece)
+        self.outlines.append(_outline(piece))
+
+
+def _outline(piece: Piece) -> Piece:
+    """The lowest and the highest note, of drums and of the others: they say whether a piece fits."""
+    tracks = []
+    for is_drum in (False, True):
+        notes = [note for track in piece.tracks if track.is_drum == is_drum for note in track.notes]
+        ends = {min(notes, key=_pitch), max(notes, key=_pitch)} if notes else ()
+        tracks.append(Track("", tuple(sorted(ends)), is_drum=is_drum))
+    key = {name: value for name, value in piece.labels.items() if name in ("tonic", "mode")}
+    return Piece(tuple(tracks), piece.grid, labels=key)
+
+
+def _grid(outlines: Sequence[Piece], metre: tuple[int, int], normalise_key: bool) -> Grid:
+    """Choose the fewest octaves, at least four, that nearly all pieces keep to."""
+    known = _with_keys(outlines) if normalise_key else outlines
+
+    def share(grid: Grid) -> float:
+        return sum(_fits(piece, grid, normalise_key) for piece in known) / max(1, len(known))
+
+    best = Grid(*metre)
+    for n_pitches in range(best.n_pitches, 121, 12):  # 120 pitches from 0 are the whole octaves of MIDI
+        if share(best) >= 1 - MAY_BE_LEFT_OUT:
+            break
+        # Of two that serve as well the one nearer the default: far below it, all would be moved down an octave.
+        lows = sorted(range(0, 121 - n_pitches, 12), key=lambda low: abs(low - Grid().low))
+        best = max((Grid(*metre, low, n_pitches) for low in lows), key=share)
+    return best
+
+
+def _pitch(note: Note) -> int:
+    return note.pitch
+
+
+def _fits(piece: Piece, grid: Grid, normalise_key: bool) -> bool:
+    """Whether all notes are within the grid's pitches, the pitched ones once they are moved to the common key."""
+    shift = key_shift(piece, grid) if normalise_key else 0
+    if shift is None:
+        return False
+    moved = ((note.pitch + (0 if t.is_drum else shift)) for t in piece.tracks for note in t.notes)
+    return all(grid.low <= pitch < grid.high for pitch in moved)
+
+
+def _is_pitched(piece: Piece) -> bool:
+    return any(track.notes and not track.is_drum for track in piece.tracks)
+
+
+def _has_key(piece: Piece) -> bool:
+    return {"tonic", "mode"} <= piece.labels.keys()
+
+
+def _with_keys(pieces: Iterable[Piece]) -> list[Piece]:
+    """Those that can be moved to the common key; a piece without pitched notes counts as there: nothing moves."""
+    moved = []
+    for piece in pieces:
+        if not _is_pitched(piece):
+            moved.append(replace(piece, labels={**piece.labels, "tonic": 0, "mode": "major"}))
+        elif _has_key(piece):
+            moved.append(piece)
+    return moved
+
+
+def single_line(track: Track) -> Track:
+    """Keep one note at a time: the highest of a track, and of drums the lowest (see `ganmusic.voices.skyline`).
+
+    Taught in: notebooks/03-training.ipynb
+    """
+    return replace(track, notes=skyline(track.notes, lowest=track.is_drum))
+
+
+@cache
+def clips(corpus: str, split: str, n_bars: int, monophonic: bool = False) -> Windows:
+    """The windows of one split of a corpus, on its grid (`layout`) and in the common key if it has one.
+
+    With `monophonic`, each track is reduced to a single line first. Of a corpus that has a folder of its own on disk
+    the bars are packed there, once, and mapped into memory; of one that comes with ganmusic they are packed in memory.
+    """
+    form, record = layout(corpus), get(corpus)
+    lines = monophonic and form.left_out > 0
+
+    def ready(left_out: Counter[str]) -> Iterator[Piece]:
+        for piece in record.stream(split):
+            known = _with_keys([piece]) if form.normalise_key else [piece]
+            left_out["no known key"] += not known
+            for each in known:
+                yield replace(each, tracks=tuple(map(single_line, each.tracks))) if lines else each
+
+    if record.home is not None:
+        return windows(_packed(record.home(), f"{split}-lines" if lines else split, form, ready), n_bars)
+    left_out: Counter[str] = Counter()
+    data = windows(ready(left_out), n_bars, grid=form.grid, normalise_key=form.normalise_key)
+    data.bars.left_out.update(+left_out)
+    return data
+
+
+def _packed(home: Path, name: str, form: Layout, pieces: Callable[[Counter[str]], Iterable[Piece]]) -> Store:
+    """Open the packed bars of a corpus on disk, or make them of ``pieces(left_out)``, which counts what it leaves out.
+
+    They are below ``home/bars`` in a folder that is called after what they are made from. So once they are finished
+    no piece is read to open them, and of a corpus that changed new ones are made. The old ones another run may be
+    reading: they are deleted when nobody has opened them for a day.
+    """
+    made_from = hashlib.sha256(repr((form.grid, form.normalise_key, version("ganmusic"))).encode())
+    # All of what is kept: the table alone does not say on which track or in which bar a note is.
+    for path in (home / "notes" / "pieces.json", *sorted((home / "notes").glob("*.npz"))):
+        with path.open("rb") as stream:
+            made_from.update(hashlib.file_digest(stream, "sha256").digest())
+    bars = home / "bars"
+    state = bars / made_from.hexdigest()[:16]
+    folder, counts = state / name, state / f"{name}.json"
+    state.mkdir(parents=True, exist_ok=True)
+    with FileLock(bars / ".lock"):
+        os.utime(state)
+        for stale in bars.glob("[0-9a-f]" * 16):
+            if time.time() - stale.stat().st_mtime > KEEP:
+                shutil.rmtree(stale, ignore_errors=True)  # Windows keeps what is open
+        left_out: Counter[str] = Counter()
+        store = None
+        with suppress(OSError, ValueError, TypeError):  # not finished, or damaged
+            left_out.update(dict(json.loads(counts.read_text(encoding="utf-8"))))
+            store = Store(folder)
+        if store is None:
+            store = _prepared(folder, form, pieces, left_out)
+            with atomic_path(counts) as temporary:
+                temporary.write_text(json.dumps(left_out), encoding="utf-8")
+        list(store.shards)  # mapped now, so that they can be read even if the folder is deleted
+    store.left_out.update(+left_out)
+    return store
+
+
+def _prepared(
+    folder: Path, form: Layout, pieces: Callable[[Counter[str]], Iterable[Piece]], left_out: Counter[str]
+) -> Store:
+    """Prepare a folder, or go on where that was interrupted; of no use are bars of other pieces and damaged ones."""
+    begun = folder.exists()
+    left_out.clear()
+    try:
+        return prepare(pieces(left_out), folder, grid=form.grid, normalise_key=form.normalise_key)
+    except ValueError:
+        if not begun:
+            raise
+    shutil.rmtree(folder)
+    return _prepared(folder, form, pieces, left_out)
+
+
+def held_out(corpus: str, split: str, n_bars: int, monophonic: bool = False) -> Windows:
     """`N_CLIPS` of those windows to compare with, chosen at random and the same each time (all, if there are fewer)."""
-    data = clips(corpus, split, n_bars)
-    return data.select(np.random.default_rng(0).permutation(len(data))[:N_CLIPS])
+    return _some(clips(corpus, split, n_bars, monophonic), N_CLIPS)
 
 
-def batches(recipe: Recipe, config: TrainConfig) -> Callable[[int], Tensor]:
-    """A function from the update's number to its real rolls ``(batch, plane, track, bar, step, pitch)``."""
-    data = clips(recipe.corpus, "train", recipe.n_bars)
-    rolls = data[:]
+def _some(data: Windows, n: int) -> Windows:
+    return data.select(np.random.default_rng(0).permutation(len(data))[:n])
+
+
+def _is_monophonic(recipe: Recipe) -> bool:
+    return bool(MODELS[recipe.model][0].monophonic)  # type: ignore[attr-defined]
+
+
+def batches(recipe: Recipe, config: TrainConfig, balance: str | None = None) -> Callable[[int], Tensor]:
+    """A function from the update's number to its real rolls ``(batch, plane, track, bar, step, pitch)``.
+
+    With `balance`, the name of a label, each of the label's values is drawn equally often (`balanced_indices`).
+
+    Raises
+    ------
+    ValueError
+        If a piece does not have the label, or it has not one value a piece.
+    """
+    data = clips(recipe.corpus, "train", recipe.n_bars, _is_monophonic(recipe))
+    groups = {} if balance is None else data.groups(balance)
 
     def batch(step: int) -> Tensor:
-        return rolls[batch_indices(len(rolls), config.batch_size, config.seed, step)]
+        if groups:
+            return data[balanced_indices(groups, config.batch_size, config.seed, step).numpy()]
+        return data[batch_indices(len(data), config.batch_size, config.seed, step).numpy()]
 
     return batch
 
 
+def sizes(recipe: Recipe) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Keyword arguments of the recipe's generator and discriminator, built for its corpus's windows.
+
+    Taught in: notebooks/03-training.ipynb
+    """
+    form = layout(recipe.corpus)
+    shape = {
+        "n_tracks": len(form.tracks),
+        "n_bars": recipe.n_bars,
+        "n_steps": form.grid.n_steps,
+        "n_pitches": form.grid.n_pitches,
+    }
+    generator, discriminator = (
+        {name: size for name, size in shape.items() if name in inspect.signature(network).parameters}
+        for network in MODELS[recipe.model]
+    )
+    return generator | recipe.generator, discriminator | recipe.discriminator
+
+
 def game(recipe: Recipe, seed: int = 0) -> AdversarialGame:
-    """The recipe's networks, freshly drawn from the seed, in their game."""
+    """The recipe's networks for its corpus, freshly drawn from the seed, in their game.
+
+    Raises
+    ------
+    ValueError
+        If the model cannot be built for the corpus's windows.
+    """
     generator, discriminator = MODELS[recipe.model]
+    g, d = sizes(recipe)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return AdversarialGame(generator(**recipe.generator), discriminator(**recipe.discriminator), **recipe.game)
+        return AdversarialGame(generator(**g), discriminator(**d), **recipe.game)
 
 
-def distance(recipe: Recipe) -> Callable[[Game], float]:
-    """A held-out score for `fit`: Frechet distance of `N_CLIPS` generated clips to as many validation clips."""
-    train = clips(recipe.corpus, "train", recipe.n_bars)
-    space = FeatureSpace(train.roll, train.grid)
-    reference = space(held_out(recipe.corpus, "valid", recipe.n_bars).roll)
+def distance(recipe: Recipe) -> Callable[[Game], float] | None:
+    """A held-out score for `fit`: Frechet distance of `N_CLIPS` generated clips to as many validation clips.
+
+    Drums are not compared: what the features count, melodies and harmony, they have not. None if the corpus has not
+    at least two validation windows.
+    """
+    monophonic = _is_monophonic(recipe)
+    train = clips(recipe.corpus, "train", recipe.n_bars, monophonic)
+    try:
+        valid = held_out(recipe.corpus, "valid", recipe.n_bars, monophonic)
+    except ValueError:  # no window is left
+        return None
+    if len(valid) < 2:
+        return None
+    drums = np.array(layout(recipe.corpus).drums)
+    # Of drums alone, better the features that there are than none.
+    compared = ~drums if not drums.all() else drums
+
+    def heard(roll: Roll) -> Roll:
+        return Roll(*(plane[:, compared] for plane in roll))
+
+    standard = _some(train, N_STANDARD) if len(train) > N_STANDARD else train
+    space = FeatureSpace(heard(standard.roll), train.grid)
+    reference = space(heard(valid.roll))
 
     def watch(game: Game) -> float:
-        return frechet_distance(space(to_roll(game.sample(N_CLIPS))), reference)
+        return frechet_distance(space(heard(to_roll(game.sample(N_CLIPS)))), reference)
 
     return watch
 
@@ -166,6 +506,8 @@ def train(
     name: str | None,
     out: str | os.PathLike[str],
     *,
+    corpus: str | None = None,
+    balance: str | None = None,
     steps: int | None = None,
     minutes: float | None = None,
     resume: bool = False,
@@ -176,12 +518,19 @@ def train(
 ) -> History:
     """Train a recipe into a run folder.
 
+    What is done to the corpus on the way (notes that the model cannot sing, pieces in another metre, nothing to watch)
+    is in the run's card, under ``data``, and shown before training begins.
+
     Parameters
     ----------
     name : str, optional
         A name in `RECIPES`; None takes that of the run to resume.
     out : path
         The run's folder; a new one, unless `resume`.
+    corpus : str, optional
+        A corpus to train on in place of the recipe's, by a name that `ganmusic.corpora.get` knows.
+    balance : str, optional
+        Name of a label; each of its values is then drawn equally often.
     steps, minutes : optional
         Budget; the recipe's steps by default.
     resume : bool
@@ -194,7 +543,7 @@ def train(
     Raises
     ------
     ValueError
-        If there is no such recipe, or the budget is not one.
+        If there is no such recipe or corpus, the budget is not one, or the corpus and the model do not fit.
     FileExistsError
         If `out` holds a run already and `resume` was not asked for.
     CheckpointError
@@ -216,54 +565,128 @@ def train(
         if name not in RECIPES:
             raise ValueError(f"there is no recipe {name!r}; there are {', '.join(RECIPES)}")
         recipe = RECIPES[name]
+        corpus = corpus or str(stored["data"]["corpus"] if stored else recipe.corpus)
+        if corpus != recipe.corpus:
+            recipe = replace(recipe, corpus=corpus, programs=None)
         options: dict[str, Any] = {**recipe.config, **(stored["train"] if begun else {})}
         theirs = begun and {
-            "recipe": stored["recipe"], "seed": stored["train"]["seed"], "data": stored["data"]["sha256"]
+            "recipe": stored["recipe"],
+            "seed": stored["train"]["seed"],
+            "corpus": stored["data"]["corpus"],
+            "data": stored["data"]["sha256"],
+            "balance": stored["data"].get("balance"),
         }
+        balance = balance or (stored["data"].get("balance") if begun else None)
         if steps is not None or minutes is not None or not begun:
             options |= {"steps": recipe.steps if steps is None and minutes is None else steps, "minutes": minutes}
         options |= {key: value for key, value in (("seed", seed), ("threads", threads)) if value is not None}
         config = TrainConfig(**options)
     except (KeyError, TypeError, AttributeError) as error:
         raise checkpoint.CheckpointError.misfit(run, error) from None
-    data = clips(recipe.corpus, "train", recipe.n_bars)
+    if recipe.corpus not in CORPORA:  # a folder's files may have changed since they were last looked at
+        for kept in (layout, clips):
+            kept.cache_clear()
+    data = clips(recipe.corpus, "train", recipe.n_bars, _is_monophonic(recipe))
+    form = layout(recipe.corpus)
+    facts = _facts(recipe, data)
+    sha256 = str(facts["sha256"])
+    if theirs:
+        ours = {"recipe": name, "seed": config.seed, "corpus": recipe.corpus, "data": sha256, "balance": balance}
+        for key in ours:
+            if ours[key] != theirs[key]:
+                raise checkpoint.CheckpointError(f"{run} has {key} {theirs[key]}, and cannot go on with {ours[key]}")
+    watch = distance(recipe)
+    batch = batches(recipe, config, balance)
+    players = game(recipe, config.seed)
     card = {
         "recipe": name,
         "model": recipe.model,
-        "generator": recipe.generator,
+        "generator": sizes(recipe)[0],
         "grid": asdict(data.grid),
-        "tracks": list(data.tracks),
-        "programs": list(recipe.programs),
+        "tracks": list(form.tracks),
+        "programs": list(recipe.programs or form.programs),
+        "drums": list(form.drums),
         "train": asdict(config),
-        "data": {"corpus": recipe.corpus, "clips": len(data.sounding), "sha256": data.fingerprint()},
+        "data": {**facts, "balance": balance, "watched": watch is not None},
         "versions": {
             "ganmusic": version("ganmusic"),
             "torch": torch.__version__,
             "python": platform.python_version(),
         },
     }
-    if theirs:
-        ours = {"recipe": name, "seed": config.seed, "data": data.fingerprint()}
-        for key in ours:
-            if ours[key] != theirs[key]:
-                raise checkpoint.CheckpointError(f"{run} has {key} {theirs[key]}, and cannot go on with {ours[key]}")
+    if progress:
+        for remark in _remarks(card):
+            tqdm.write(remark, file=sys.stderr)
     checkpoint.write_config(run, card)
     samples = run / "samples"
     samples.mkdir(exist_ok=True)
+    heard = Composer(
+        players.averaged, data.grid, form.tracks, recipe.programs or form.programs, card, form.drums
+    )
 
     def keep(step: int, rolls: Tensor) -> None:
         for index, roll in enumerate(zip(*to_roll(rolls), strict=True)):
-            piece = roll_to_piece(Roll(*roll), data.grid, names=data.tracks, programs=recipe.programs)
-            midi.write(piece, samples / f"step-{step:08d}-{index}.mid")
+            midi.write(heard.piece(Roll(*roll)), samples / f"step-{step:08d}-{index}.mid")
 
     return fit(
-        game(recipe, config.seed),
-        batches(recipe, config),
+        players,
+        batch,
         config,
         run,
         resume=resume,
-        watch=distance(recipe),
+        watch=watch,
         on_sample=keep,
         tensorboard=tensorboard,
         progress=progress,
     )
+
+
+def _facts(recipe: Recipe, data: Windows) -> dict[str, Any]:
+    """What a run's card says of its data: all that composing needs, without the corpus, and what was done to it."""
+    form = layout(recipe.corpus)
+    n_pieces = len(np.unique(data.piece))
+    shifts = dict(zip(*(column.tolist() for column in np.unique(data.shift, return_counts=True)), strict=True))
+    left_out = Counter(data.bars.left_out)
+    left_out[f"fewer than {recipe.n_bars} full bars"] = len(data.bars.piece) - n_pieces
+    return {
+        "corpus": recipe.corpus,
+        "pieces": n_pieces,
+        "pieces_left_out": dict(+left_out),
+        "clips": len(data),
+        "sha256": data.fingerprint(),
+        "normalise_key": form.normalise_key,
+        # Windows by the semitones that they were moved by.
+        "shifts": {str(shift): shifts[shift] for shift in sorted(shifts)},
+        "notes_left_out": round(form.left_out, 4) if _is_monophonic(recipe) else 0.0,
+    }
+
+
+def _remarks(card: dict[str, Any]) -> list[str]:
+    """What someone who trains on their own music should know before it begins; nothing, if all of it is used."""
+    data, grid = card["data"], Grid(**card["grid"])
+    name = f"corpus {data['corpus']!r}"
+    remarks = []
+    if left_out := data["pieces_left_out"]:
+        reasons = ", ".join(f"{reason} {n:,}" for reason, n in left_out.items())
+        remarks.append(
+            f"{name}: {sum(left_out.values()):,} of {sum(left_out.values()) + data['pieces']:,} pieces to train on are "
+            f"left out ({reasons}); what is trained on has {describe(grid)}"
+        )
+    if data["notes_left_out"]:
+        remarks.append(
+            f"{name}: the {card['model']} model has one note a track and step: {data['notes_left_out']:.1%} of the "
+            "notes, below the highest of a track (of drums, above the lowest), are left out"
+        )
+    if not data["normalise_key"]:
+        remarks.append(f"{name}: keys are not known, so the pieces stay in theirs, and none can be asked for later")
+    if data["clips"] < card["train"]["batch_size"]:
+        remarks.append(
+            f"{name}: {data['clips']} windows are fewer than a batch of {card['train']['batch_size']}: each is seen "
+            "more than once an update, and will be learned by heart"
+        )
+    if not data["watched"]:
+        remarks.append(
+            f"{name}: there is no validation music to speak of, so no held-out distance is watched, and the newest "
+            "checkpoint counts, not the best"
+        )
+    return remarks

@@ -6,15 +6,18 @@ Taught in: notebooks/03-training.ipynb
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from importlib.resources import as_file, files
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from ganmusic import checkpoint
+from ganmusic.keys import Key, estimate_key, parse_key
 from ganmusic.models import MODELS
 from ganmusic.pianoroll import Grid, Piece, Roll, chroma, roll_to_piece, transpose
 
@@ -22,8 +25,8 @@ __all__ = ["TEMPO", "Composer", "compose", "load_generator", "sample_rolls", "to
 
 #: Beats a minute, unless another tempo is asked for.
 TEMPO = 80.0
-#: Triads on which a piece in the corpus's common key may end: C major and A minor.
-TONIC_TRIADS = ({0, 4, 7}, {9, 0, 4})
+#: Triads on which a piece in the common key may end, by mode, the tonic first: C major and A minor.
+TONIC_TRIADS = {"major": (0, 4, 7), "minor": (9, 0, 4)}
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,8 @@ class Composer:
         The tracks' names and General MIDI programs.
     card : dict
         What it is and how it was trained.
+    drums : tuple of bool
+        Which tracks are drums; empty: none is.
 
     Taught in: notebooks/03-training.ipynb
     """
@@ -47,10 +52,37 @@ class Composer:
     names: tuple[str, ...]
     programs: tuple[int, ...]
     card: dict[str, Any]
+    drums: tuple[bool, ...] = ()
+
+    @property
+    def pitched(self) -> tuple[bool, ...]:
+        """Which tracks are not drums."""
+        return tuple(not drum for drum in self.drums) or (True,) * len(self.names)
+
+    @property
+    def normalised(self) -> bool:
+        """Whether what it learned from had been moved to the common key, C major or A minor."""
+        # Runs from before the card said so were all moved.
+        return bool(self.card.get("data", {}).get("normalise_key", True))
 
     def piece(self, roll: Roll, **options: Any) -> Piece:
         """Read a piece off one clip ``[shape=(track, bar, step, pitch)]``."""
-        return roll_to_piece(roll, self.grid, names=self.names, programs=self.programs, **options)
+        piece = roll_to_piece(roll, self.grid, names=self.names, programs=self.programs, **options)
+        marked = zip(piece.tracks, self.pitched, strict=True)
+        return replace(piece, tracks=tuple(replace(track, is_drum=not pitched) for track, pitched in marked))
+
+    def check_key(self, name: str) -> Key:
+        """Read a key that a piece is asked for in (see `ganmusic.keys.parse_key`).
+
+        Raises
+        ------
+        ValueError
+            If it is none, or what the network learned from was not moved to a common key.
+        """
+        key = parse_key(name)
+        if not self.normalised:
+            raise ValueError(f"this network learned from music that was not moved to one key: it cannot play in {key}")
+        return key
 
 
 def load_generator(run: str | os.PathLike[str] | None = None) -> Composer:
@@ -88,6 +120,7 @@ def load_generator(run: str | os.PathLike[str] | None = None) -> Composer:
             tuple(config["tracks"]),
             tuple(config["programs"]),
             {**config, "step": state["step"], "best": state["best"]},
+            tuple(config.get("drums", ())),
         )
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise checkpoint.CheckpointError.misfit(run, error) from None
@@ -116,13 +149,16 @@ def compose(
     *,
     tempo: float = TEMPO,
     semitones: int = 0,
+    key: str | None = None,
     candidates: int = 16,
 ) -> Piece:
     """Compose a piece of `n_bars`.
 
     The generator draws `candidates` pieces; the first that reaches the last bar's downbeat on the tonic triad is
-    kept (else the first of all), and that chord is held to the end. This ending is the one rule: every other
-    note is the generator's.
+    kept (else the first of all; a `key` is choosier), and that chord is held to the end. This ending is the one rule:
+    every other note is the generator's. Drums take no part in it and play on. One or two voices of one note each need
+    no whole triad, but its tonic and another of its notes for the second; where the network knows no common key, the
+    first piece is kept.
 
     Parameters
     ----------
@@ -135,14 +171,28 @@ def compose(
     tempo : float
         Beats a minute.
     semitones : int
-        Transposition; the generator knows only C major and A minor.
+        Transposition; a network that was trained in the common key knows only C major and A minor.
+    key : str, optional
+        A key to compose in, as `ganmusic.keys.parse_key` reads it ('D minor', 'Bb'): the piece is moved there from C
+        major or A minor, by the shorter way that keeps to MIDI's pitches. Of the candidates that end in its mode, the
+        first is kept that `ganmusic.keys.estimate_key` finds to be in the key as a whole, else the first of them,
+        else the first of all. So the key is looked for and not promised: the shipped weights miss it in 5 of 80
+        pieces of 8 bars (seeds 0 to 39, major and minor), in 15 if the ending alone decided. The piece's labels then
+        name the ``tonic`` and ``mode`` that were asked for. By default it stays where it is, in either.
     candidates : int
         Pieces to choose the ending from, at least 1.
+
+    Returns
+    -------
+    Piece
+        On the network's grid, with as many octaves more as a transposed piece needs.
 
     Raises
     ------
     ValueError
-        If `n_bars` or `candidates` is not positive, or the generator makes clips of another, fixed length only.
+        If `n_bars` or `candidates` is not positive, the generator makes clips of another, fixed length only, the key
+        is none or cannot be asked for (`Composer.check_key`), both it and `semitones` are given, or the transposed
+        piece would leave MIDI's pitches.
     CheckpointError
         If the run cannot be loaded.
 
@@ -153,16 +203,81 @@ def compose(
         raise ValueError(f"a piece has at least 1 bar, not {n_bars}")
     if candidates < 1:
         raise ValueError(f"a piece is chosen from at least 1 candidate, not {candidates}")
+    if key is not None and semitones:
+        raise ValueError(f"a piece is moved to a key or by semitones, not to {key!r} and by {semitones}")
+    asked = None if key is None else composer.check_key(key)
     fixed = getattr(composer.generator, "n_bars", n_bars)
     if fixed != n_bars:
         raise ValueError(f"this generator makes clips of {fixed} bars, not {n_bars}")
     length = {} if hasattr(composer.generator, "n_bars") else {"n_bars": n_bars}
     rolls = sample_rolls(composer, candidates, seed, **length)
-    classes = chroma(rolls.sounding[:, :, -1, 0]).sum(1) > 0  # (candidate, 12)
-    ends_well = [set(np.flatnonzero(c)) in TONIC_TRIADS for c in classes]
-    chosen = ends_well.index(True) if any(ends_well) else 0
-    sounding, onset = rolls.sounding[chosen].copy(), rolls.onset[chosen].copy()
-    sounding[:, -1] = sounding[:, -1, :1]
-    onset[:, -1, 1:] = False
-    piece = transpose(composer.piece(Roll(sounding, onset), tempo=tempo), semitones)
-    return replace(piece, title=f"{composer.card['recipe']}, seed {seed}")
+    pitched = np.array(composer.pitched)
+    modes = [asked[1]] if asked else list(TONIC_TRIADS) if composer.normalised else []
+    n_notes = min(3, int(pitched.sum())) if getattr(composer.generator, "monophonic", False) else 3
+    ends_well = comes_home(np.asarray(rolls.sounding[:, pitched, -1, 0].any(1)), modes, n_notes)
+
+    def ended(candidate: int) -> Piece:
+        sounding, onset = rolls.sounding[candidate].copy(), rolls.onset[candidate].copy()
+        sounding[pitched, -1] = sounding[pitched, -1, :1]
+        onset[pitched, -1, 1:] = False
+        return composer.piece(Roll(sounding, onset), tempo=tempo)
+
+    piece = ended(int(ends_well.argmax()))  # the first of all, where none does
+    if asked:
+        tonic, mode = asked
+        common = Key(TONIC_TRIADS[mode][0], mode)
+        # A piece can end in A minor and be in C major all the way there.
+        endings = (ended(int(candidate)) for candidate in np.flatnonzero(ends_well))
+        piece = next((ending for ending in endings if estimate_key(ending) == common), piece)
+        semitones = shortest_shift(piece, tonic - common.tonic)
+        piece = replace(piece, labels={"tonic": tonic, "mode": mode})
+    moved = _widened(transpose(piece, semitones))
+    return replace(moved, title=f"{_learned(composer.card)}, seed {seed}")
+
+
+def comes_home(chords: npt.NDArray[np.bool_], modes: Collection[str], n_notes: int = 3) -> npt.NDArray[np.bool_]:
+    """Say which chords ``(candidate, pitch)`` are the tonic triad of one of the modes ``[shape=(candidate,)]``.
+
+    A triad is whole if `n_notes` of its notes sound, the tonic among them, and nothing else does.
+    """
+    classes = chroma(chords) > 0  # (candidate, 12)
+    home = np.zeros(len(classes), dtype=bool)
+    for mode in modes:
+        triad = list(TONIC_TRIADS[mode])
+        inside = classes[:, triad].sum(1)
+        home |= classes[:, triad[0]] & (inside == classes.sum(1)) & (inside >= n_notes)
+    return home
+
+
+def shortest_shift(piece: Piece, semitones: int) -> int:
+    """`semitones` up or the rest of the octave down, whichever is shorter and keeps all notes within MIDI's pitches.
+
+    Raises
+    ------
+    ValueError
+        If neither does.
+    """
+    up = semitones % 12
+    pitches = [note.pitch for track in piece.tracks if not track.is_drum for note in track.notes]
+    for shift in sorted((up, up - 12), key=abs):
+        if not pitches or (min(pitches) + shift >= 0 and max(pitches) + shift <= 127):
+            return shift
+    raise ValueError(f"notes from {min(pitches)} to {max(pitches)} leave no room to move them by {up} semitones")
+
+
+def _widened(piece: Piece) -> Piece:
+    """Add the octaves to a piece's grid that its notes need."""
+    pitches = [note.pitch for track in piece.tracks for note in track.notes]
+    if not pitches or (piece.grid.low <= min(pitches) and max(pitches) < piece.grid.high):
+        return piece
+    if min(pitches) < 0 or max(pitches) > 127:
+        raise ValueError(f"the piece would reach from {min(pitches)} to {max(pitches)}; MIDI's pitches are 0 to 127")
+    low = min(piece.grid.low, min(pitches) // 12 * 12)
+    high = max(piece.grid.high, max(pitches) // 12 * 12 + 12)
+    return replace(piece, grid=replace(piece.grid, low=low, n_pitches=high - low))
+
+
+def _learned(card: dict[str, Any]) -> str:
+    """Name a network: by its recipe, and by its corpus where that is not in the recipe's name."""
+    recipe, corpus = card["recipe"], card.get("data", {}).get("corpus")
+    return str(recipe) if corpus in (None, recipe) else f"{recipe} on {corpus}"

@@ -14,7 +14,7 @@ Taught in: notebooks/02-music-as-tensors.ipynb
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
@@ -26,6 +26,9 @@ from ganmusic.pianoroll import Grid, Piece, Roll, roll_to_piece
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from ganmusic.corpora import Report
 
 __all__ = [
     "COLOURS",
@@ -36,7 +39,9 @@ __all__ = [
     "pianoroll",
     "picture",
     "position",
+    "report",
     "save",
+    "save_report",
     "score",
 ]
 
@@ -194,6 +199,69 @@ def save(music: Piece | Roll, path: str | os.PathLike[str], **options: Any) -> N
     OSError
         If the file cannot be written; nothing is left half-written.
     """
+    def draw(figure: Figure) -> None:
+        pianoroll(music, figure.add_subplot(), **options)
+
+    _save((9, 3.4), draw, path)
+
+
+def report(found: Report, figure: Figure | None = None) -> Figure:
+    """Draw what was found in a folder of music: ranges, keys, metres, lengths, time off the grid, instruments.
+
+    Taught in: notebooks/02-music-as-tensors.ipynb
+    """
+    if figure is None:
+        import matplotlib.pyplot as plt
+
+        figure = plt.figure(figsize=(9.5, 5), layout="constrained")
+    files = found.read
+    (ranges, keys, metres), (lengths, off, instruments) = figure.subplots(2, 3)
+    heights = sorted((file.lowest, file.highest) for file in files if file.highest)
+    for at, (low, high) in enumerate(heights):
+        ranges.vlines(at, low - 0.5, high + 0.5, color=COLOURS[1], lw=max(0.4, min(6, 120 / len(heights))))
+    ranges.set_yticks(range(24, 109, 12), [note_name(pitch) for pitch in range(24, 109, 12)])
+    ranges.set(title="pitches of each file", xlabel="files, lowest first", xticks=[])
+    _bars(keys, found.count("keys").most_common(10), "keys", "pieces", COLOURS[2])
+    _bars(metres, found.count("metres").most_common(10), "metres", "pieces", COLOURS[0])
+    lengths.hist([file.n_bars for file in files], 20, color=COLOURS[1])
+    lengths.set(title="lengths", xlabel="bars", ylabel="files")
+    off.hist([100 * file.off_grid for file in files], np.linspace(0, 100, 21), color=COLOURS[1])
+    off.set(title="notes off the grid", xlabel="% of a file's notes", ylabel="files")
+    _bars(instruments, found.count("instruments").most_common(10), "instruments", "files", COLOURS[2])
+    for axis in (keys.xaxis, metres.xaxis, instruments.xaxis, lengths.xaxis, lengths.yaxis, off.yaxis):
+        axis.get_major_locator().set_params(integer=True)  # they count
+    for ax in (ranges, keys, metres, lengths, off, instruments):
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.tick_params(labelsize=8)
+        ax.title.set_fontsize(10)
+    return figure
+
+
+def _bars(ax: Axes, counts: Sequence[tuple[str, int]], title: str, unit: str, colour: str) -> None:
+    """Draw counts as horizontal bars, the largest on top; a name of the file's own is cut where it is long."""
+    names = [name if len(name) <= 22 else name[:21] + "…" for name, _ in counts]
+    ax.barh(range(len(counts)), [n for _, n in counts], color=colour)
+    ax.set_yticks(range(len(counts)), names)
+    ax.set(title=title, xlabel=unit, ylim=(max(5.5, len(counts) - 0.5), -0.5))
+
+
+def save_report(found: Report, path: str | os.PathLike[str]) -> None:
+    """Draw a report, as `report` does, into a PNG or SVG file.
+
+    Raises
+    ------
+    ValueError
+        If the suffix is another.
+    OSError
+        If the file cannot be written; nothing is left half-written.
+
+    Taught in: notebooks/02-music-as-tensors.ipynb
+    """
+    _save((9.5, 5), lambda figure: report(found, figure), path)
+
+
+def _save(size: tuple[float, float], draw: Callable[[Figure], object], path: str | os.PathLike[str]) -> None:
+    """Draw a figure of a size in inches into a file, the same bytes each time."""
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
@@ -204,8 +272,8 @@ def save(music: Piece | Roll, path: str | os.PathLike[str], **options: Any) -> N
     # What matplotlib would add changes: the date, its version, identifiers salted at random.
     metadata: dict[str, Any] = {".png": {"Software": None}, ".svg": {"Date": None, "Creator": None}}
     with matplotlib.rc_context({"svg.hashsalt": "ganmusic"}), atomic_path(path) as temporary:
-        figure = Figure(figsize=(9, 3.4), layout="constrained")
-        pianoroll(music, figure.add_subplot(), **options)
+        figure = Figure(figsize=size, layout="constrained")
+        draw(figure)
         figure.savefig(temporary, format=suffix[1:], dpi=150, metadata=metadata[suffix])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from importlib.resources import files
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +12,32 @@ import pytest
 from pybtex.database import parse_string
 
 import ganmusic.corpora
-from ganmusic.corpora import CORPORA, SPLITS, chorales
-from ganmusic.pianoroll import Grid
+from ganmusic import midi
+from ganmusic.corpora import (
+    CORPORA,
+    SPLITS,
+    Corpus,
+    FetchError,
+    chorales,
+    download,
+    emopia,
+    folk,
+    groove,
+    lakh,
+    maestro,
+    musicnet,
+    nesmdb,
+    pop909,
+    quartets,
+)
+from ganmusic.pianoroll import Grid, Note, Piece, Track
 
 SCRIPT = Path(__file__).resolve().parent.parent / "scripts" / "build_chorales.py"
 # Lowest and highest note of each voice, counted once from the scores.
 RANGES = {"soprano": (57, 81), "alto": (53, 74), "tenor": (48, 69), "bass": (36, 64)}
+# The corpora whose notes come with the package; the others are read or downloaded first.
+SHIPPED = {name: CORPORA[name] for name in ("chorales", "toy")}
+FETCHED = ("emopia", "groove", "lakh", "maestro", "musicnet", "nesmdb", "pop909")
 # A pickup; 3/4 after a pickup; a piece whose bar lines leave the grid; 3/2; no pickup.
 REBUILT = ("66.6", "269", "276", "123.6", "10.7")
 
@@ -27,7 +47,7 @@ REBUILT = ("66.6", "269", "276", "123.6", "10.7")
 
 def test_the_dictionary_has_the_records_names():
     assert {name: corpus.name for name, corpus in CORPORA.items()} == {name: name for name in CORPORA}
-    assert {"chorales", "toy"} <= set(CORPORA)
+    assert set(CORPORA) == {"chorales", "toy", "folk", "quartets", *FETCHED}
 
 
 @pytest.mark.parametrize("corpus", CORPORA.values(), ids=CORPORA)
@@ -35,8 +55,72 @@ def test_a_record_says_what_it_is_whose_it_is_and_where_it_is_from(corpus):
     assert re.fullmatch("[a-z][a-z0-9_]*", corpus.name)
     assert len(corpus.title) > 10
     assert len(corpus.provenance) > 40
-    assert re.search("licence|public domain|MIT|CC", corpus.licence)
-    # The number in the title is the number of pieces.
+    assert re.search("licence|[Pp]ublic domain|MIT|CC", corpus.licence)
+    assert len(corpus.terms) < 45
+    assert corpus.licence.startswith(corpus.terms)
+    # What one may do with it stands in the licence, in words.
+    assert re.search("commercial|copyright|MIT|read, not passed on", corpus.licence)
+
+
+@pytest.mark.parametrize("corpus", CORPORA.values(), ids=CORPORA)
+def test_a_licence_against_commercial_use_is_marked(corpus):
+    against = "-NC" in corpus.terms or "No licence" in corpus.terms
+    assert corpus.commercial is not against
+    assert corpus.commercial or "commercial" in corpus.licence
+
+
+@pytest.mark.parametrize("name", FETCHED)
+def test_what_is_downloaded_has_an_address_a_checksum_and_a_bound(name):
+    archive = CORPORA[name].archive
+    assert re.fullmatch(r"https?://[^ ]+(\.zip|\.tar\.gz)", archive.url)
+    kind, _, digest = archive.checksum.partition(":")
+    assert len(digest) == {"sha256": 64, "md5": 32, "git-blob": 40}[kind]
+    assert re.fullmatch("[0-9a-f]+", digest)
+    assert archive.n_bytes is None or 2 * archive.n_bytes < archive.max_unpacked
+    assert CORPORA[name].loader.args[0] == name
+
+
+@pytest.mark.parametrize("name", FETCHED)
+def test_what_was_not_fetched_says_how(name, tmp_path):
+    with pytest.raises(FetchError, match=f"ganmusic corpora fetch {name}"):
+        CORPORA[name].load("train", cache=tmp_path)
+
+
+def test_only_what_is_downloaded_has_an_archive():
+    assert {name for name, corpus in CORPORA.items() if corpus.archive} == set(FETCHED)
+
+
+@pytest.mark.parametrize(
+    ("licence", "terms"),
+    [("CC BY 4.0: free.", "CC BY 4.0"), ("MIT, as the package", "MIT"), ("Public domain. Old.", "Public domain")],
+)
+def test_terms_are_the_licence_in_short(licence, terms):
+    assert Corpus("x", "x", licence, "x", "x", loader=tuple).terms == terms
+
+
+@pytest.mark.parametrize("corpus", SHIPPED.values(), ids=SHIPPED)
+def test_what_needs_no_cache_takes_the_same_arguments(corpus, tmp_path):
+    options = {"cache": tmp_path, "jobs": 1, "progress": True}
+    assert corpus.load("valid", **options) == corpus.load("valid")
+    assert tuple(corpus.stream("valid", **options)) == corpus.load("valid")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_kept_in_the_cache_is_told_where_and_how(tmp_path):
+    asked = []
+
+    def loader(split, **options):
+        asked.append((split, options))
+        yield from ()
+
+    corpus = Corpus("x", "x", "x", "x", "x", loader=loader, home=lambda: tmp_path)
+    assert corpus.load("train", cache=tmp_path, jobs=3, progress=True) == ()
+    assert list(corpus.stream()) == []
+    assert asked == [("train", {"cache": tmp_path, "jobs": 3, "progress": True}), (None, {})]
+
+
+@pytest.mark.parametrize("corpus", SHIPPED.values(), ids=SHIPPED)
+def test_the_number_in_the_title_is_the_number_of_pieces(corpus):
     assert str(len(corpus.load())) in corpus.title
 
 
@@ -50,7 +134,7 @@ def test_a_record_can_be_cited(corpus):
     assert re.fullmatch(r"\d{4}", entry.fields["year"])
 
 
-@pytest.mark.parametrize("corpus", CORPORA.values(), ids=CORPORA)
+@pytest.mark.parametrize("corpus", SHIPPED.values(), ids=SHIPPED)
 def test_the_splits_partition_the_pieces(corpus):
     everything = [piece.tracks for piece in corpus.load()]
     parts = {split: corpus.load(split) for split in SPLITS}
@@ -62,13 +146,13 @@ def test_the_splits_partition_the_pieces(corpus):
     assert len(parts["train"]) > len(parts["valid"]) + len(parts["test"])
 
 
-@pytest.mark.parametrize("corpus", CORPORA.values(), ids=CORPORA)
+@pytest.mark.parametrize("corpus", SHIPPED.values(), ids=SHIPPED)
 def test_no_two_pieces_are_the_same(corpus):
     pieces = corpus.load()
     assert len({piece.tracks for piece in pieces}) == len(pieces)
 
 
-@pytest.mark.parametrize("corpus", CORPORA.values(), ids=CORPORA)
+@pytest.mark.parametrize("corpus", SHIPPED.values(), ids=SHIPPED)
 def test_a_tune_stays_in_one_split(corpus):
     splits: dict[str, set[str]] = {}
     for piece in corpus.load():
@@ -85,7 +169,7 @@ def test_an_unknown_split_is_an_error_that_names_those_there_are(corpus, split):
         corpus.load(split)
 
 
-@pytest.mark.parametrize("corpus", CORPORA.values(), ids=CORPORA)
+@pytest.mark.parametrize("corpus", SHIPPED.values(), ids=SHIPPED)
 def test_every_piece_has_a_key_and_sound_bar_lines(corpus):
     for piece in corpus.load():
         assert piece.title
@@ -98,7 +182,7 @@ def test_every_piece_has_a_key_and_sound_bar_lines(corpus):
         assert begin <= first < (piece.grid.n_steps if piece.pickup == 0 else begin + 1), piece.title
 
 
-@pytest.mark.parametrize("corpus", CORPORA.values(), ids=CORPORA)
+@pytest.mark.parametrize("corpus", SHIPPED.values(), ids=SHIPPED)
 def test_voices_sing_one_note_at_a_time(corpus):
     for piece in corpus.load():
         assert [track.name for track in piece.tracks] == ["soprano", "alto", "tenor", "bass"]
@@ -106,6 +190,294 @@ def test_voices_sing_one_note_at_a_time(corpus):
             assert all(note.duration > 0 for note in track.notes)
             for note, following in zip(track.notes, track.notes[1:], strict=False):
                 assert note.end <= following.onset, f"{piece.title}, {track.name}: {note}, {following}"
+
+
+# Corpora that are downloaded: small archives of their true layout, by a loader of their own ------------
+
+
+def tune(root: int, name: str = "piano", program: int = 0, is_drum: bool = False) -> Track:
+    """A track of two bars that no other root repeats."""
+    steps = (0, 4, 7, 5, 9, 2, 11, root % 5)
+    notes = (Note(4 * i, 2 + i % 3, root + step) for i, step in enumerate(steps))
+    return Track(name, tuple(notes), program, is_drum)
+
+
+def put(root: Path, name: str, *tracks: Track) -> None:
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    written = path.with_suffix(".mid")
+    midi.write(Piece(tracks, tempo=90.0), written)
+    written.rename(path)
+
+
+def loaded(name: str, cache: Path) -> dict[str, Piece]:
+    """The pieces of a corpus by the name of their file."""
+    return {piece.labels["file"]: piece for piece in CORPORA[name].load(cache=cache, jobs=1)}
+
+
+def files(name: str, cache: Path) -> Path:
+    return download.corpus_folder(name, cache) / "files"
+
+
+def test_maestro_has_the_composers_and_the_splits_of_its_table(tmp_path):
+    root = files("maestro", tmp_path) / "maestro-v3.0.0"
+    head = "canonical_composer,canonical_title,split,year,midi_filename,audio_filename,duration\n"
+    rows = [
+        'Alban Berg,"Sonata, Op. 1",validation,2018,2018/berg.midi,2018/berg.wav,698.6',
+        "Frédéric Chopin,Ballade,train,2004,2004/chopin.midi,2004/chopin.wav,1.5",
+    ]
+    for i, year in enumerate(("2018/berg", "2004/chopin", "2004/unknown")):
+        put(root, f"{year}.midi", tune(50 + i))
+    (root / "maestro-v3.0.0.csv").write_text(head + "\n".join(rows), encoding="utf-8")
+    found = loaded("maestro", tmp_path)
+    assert set(found) == {"maestro-v3.0.0/2018/berg.midi", "maestro-v3.0.0/2004/chopin.midi"}
+    berg = found["maestro-v3.0.0/2018/berg.midi"]
+    assert (berg.title, berg.labels["composer"], berg.labels["year"]) == ("Sonata, Op. 1", "Alban Berg", 2018)
+    assert berg.labels["split"] == "valid"
+    assert [piece.title for piece in CORPORA["maestro"].load("train", cache=tmp_path)] == ["Ballade"]
+
+
+def test_musicnet_keeps_the_movements_of_a_work_together(tmp_path):
+    root = files("musicnet", tmp_path) / "musicnet_midis"
+    names = ("Bach/2186_vs6_1", "Bach/2191_vs6_5", "Beethoven/2313_qt15_1", "Schubert/1727_schubert")
+    for i, name in enumerate(names):
+        put(root, f"{name}.mid", tune(48 + i, "violin"), tune(36 + i, "cello"))
+    found = loaded("musicnet", tmp_path)
+    assert [piece.labels["composer"] for piece in found.values()] == ["Bach", "Bach", "Beethoven", "Schubert"]
+    splits = {piece.labels["split"] for piece in found.values() if piece.labels["composer"] == "Bach"}
+    assert len(splits) == 1
+    said = {name: musicnet.annotate(root, root / f"{name}.mid") for name in names}
+    assert [a.group for a in said.values()] == ["Bach vs6", "Bach vs6", "Beethoven qt15", "Schubert schubert"]
+    assert {len(piece.tracks) for piece in found.values()} == {4}
+
+
+def test_lakh_becomes_five_tracks(tmp_path):
+    root = files("lakh", tmp_path) / "lmd_full"
+    band = (tune(60, "p", 0), tune(40, "b", 33), tune(52, "g", 25), tune(36, "d", 0, is_drum=True))
+    put(root, f"0/{'0' * 32}.mid", *band)
+    put(root, f"f/{'f' * 32}.mid", tune(61, "v", 48))
+    (root / "f" / f"{'e' * 32}.mid").write_bytes(b"MThd, and then nothing")
+    found = loaded("lakh", tmp_path)
+    assert len(found) == 2
+    names = [track.name for track in found[f"lmd_full/0/{'0' * 32}.mid"].tracks]
+    assert names == ["drums", "piano", "guitar", "bass", "strings"]
+    only_strings = found[f"lmd_full/f/{'f' * 32}.mid"]
+    assert [bool(track.notes) for track in only_strings.tracks] == [False, False, False, False, True]
+    assert lakh.READING.voices == "families"
+
+
+def test_emopia_has_quadrants_keys_and_keeps_a_song_together(tmp_path):
+    root = files("emopia", tmp_path) / "EMOPIA_2.2"
+    names = ("Q1__8v0MFBZoco_0", "Q1__8v0MFBZoco_1", "Q3_0vLPYiPN7qY_0", "Q4_a_b_c_d_e_f_12")
+    for i, name in enumerate(names):
+        put(root, f"midis/{name}.mid", tune(55 + i))
+    put(root, "midis/readme.mid", tune(70))
+    put(root, "midis/Q5_0vLPYiPN7qY_0.mid", tune(71))
+    table = ",name,keyname,keymode,label,tempo\n0,Q1__8v0MFBZoco_0,Ab,1,1,90\n1,Q3_0vLPYiPN7qY_0,c#,2,3,70\n"
+    (root / "key_mode_tempo.csv").write_text(table, encoding="utf-8")
+    found = {piece.title: piece for piece in loaded("emopia", tmp_path).values()}
+    assert {title: piece.labels["quadrant"] for title, piece in found.items()} == dict(
+        zip(names, (1, 1, 3, 4), strict=True)
+    )
+    assert [found[n].labels["group"] for n in names[:2]] == ["_8v0MFBZoco"] * 2
+    assert [found[names[0]].labels[k] for k in ("tonic", "mode")] == [8, "major"]
+    assert [found[names[2]].labels[k] for k in ("tonic", "mode")] == [1, "minor"]
+
+
+def test_nesmdb_has_the_splits_of_its_folders_and_the_games(tmp_path):
+    root = files("nesmdb", tmp_path) / "nesmdb_midi"
+    names = ("train/297_SkyKid_00_01StartMusic", "valid/002_10_YardFight_03_04Goal", "test/100_Game_00_01A")
+    for i, name in enumerate(names):
+        voices = (tune(40 + 3 * i + 12 * v, voice) for v, voice in enumerate(("p1", "p2", "tr", "no")))
+        put(root, f"{name}.mid", *voices)
+    found = loaded("nesmdb", tmp_path)
+    assert [(p.labels["game"], p.labels["split"]) for p in found.values()] == [
+        ("Game", "test"), ("SkyKid", "train"), ("10_YardFight", "valid")
+    ]  # fmt: skip
+    assert found[f"nesmdb_midi/{names[0]}.mid"].labels["group"] == "297_SkyKid"
+    assert [t.name for t in found[f"nesmdb_midi/{names[0]}.mid"].tracks] == ["p1", "p2", "tr", "no"]
+    assert nesmdb.annotate(root, root / "other" / "1_x_00_y.mid").skip
+
+
+def test_groove_says_who_plays_what(tmp_path):
+    root = files("groove", tmp_path) / "groove"
+    head = "drummer,session,id,style,bpm,beat_type,time_signature,midi_filename,audio_filename,duration,split\n"
+    row = "drummer1,drummer1/eval_session,drummer1/eval_session/1,funk/groove1,138,beat,4-4,{},x.wav,27.8,validation\n"
+    name = "drummer1/eval_session/1_funk-groove1_138_beat_4-4.mid"
+    put(root, name, tune(36, "drums", is_drum=True))
+    put(root, "drummer9/session1/1_unknown.mid", tune(37, "drums", is_drum=True))
+    (root / "info.csv").write_text(head + row.format(name), encoding="utf-8")
+    ((file, piece),) = loaded("groove", tmp_path).items()
+    assert file == f"groove/{name}"
+    said = {"drummer": "drummer1", "style": "funk/groove1", "bpm": 138, "beat_type": "beat", "metre": "4/4"}
+    assert {name: piece.labels[name] for name in said} == said
+    assert piece.labels["split"] == "valid"
+    assert piece.tracks[0].is_drum
+    assert groove.annotate(root, root / "none.mid").skip
+
+
+def a_pop_song(root: Path, number: str, late: float) -> None:
+    put(root, f"POP909/{number}/{number}.mid", tune(72, "MELODY"), tune(60, "BRIDGE"), tune(48, "PIANO"))
+    put(root, f"POP909/{number}/versions/{number}-v1.mid", tune(50, "MELODY"), tune(61, "BRIDGE"), tune(49, "PIANO"))
+    folder = root / "POP909" / number
+    beats = [f"{late + 2 / 3 * i} {(i + 1) % 2}.0 {float(i % 4 == 0)}" for i in range(9)]
+    (folder / "beat_midi.txt").write_text("\n".join(beats))
+    (folder / "chord_midi.txt").write_text(f"0.0\t{late}\tN\n{late}\t2.0\tB:maj7/5\n{late + 2.7}\t4.0\tF#:min\n")
+    (folder / "key_audio.txt").write_text("0.0\t2.0\tGb:maj\n2.0\t4.0\tA:min\n")
+
+
+def test_pop909_has_beats_chords_and_keys_and_one_version_of_a_song(tmp_path):
+    root = files("pop909", tmp_path)
+    a_pop_song(root, "001", late=0.05)
+    ((file, piece),) = loaded("pop909", tmp_path).items()
+    assert file == "POP909/001/001.mid"
+    assert [track.name for track in piece.tracks] == ["MELODY", "BRIDGE", "PIANO"]
+    assert [piece.labels[k] for k in ("tonic", "mode", "group")] == [6, "major", "001"]
+
+
+def test_pop909_counts_its_chords_in_steps(tmp_path):
+    root = files("pop909", tmp_path)
+    a_pop_song(root, "002", late=0.05)
+    said = pop909.annotate(root, root / "POP909" / "002" / "002.mid")
+    assert said.beats[:2] == pytest.approx((0.05, 0.05 + 2 / 3))
+    assert said.downbeats == (0, 4, 8)
+    (piece,) = loaded("pop909", tmp_path).values()
+    assert piece.labels["chords"] == [[0, "B:maj7/5"], [16, "F#:min"]]
+
+
+def test_pop909_does_without_what_is_missing(tmp_path):
+    put(tmp_path, "POP909/003/003.mid", tune(72))
+    said = pop909.annotate(tmp_path, tmp_path / "POP909" / "003" / "003.mid")
+    assert (said.beats, said.downbeats, said.labels) == (None, None, {})
+
+
+@pytest.mark.parametrize("corpus", [maestro, emopia, groove], ids=["maestro", "emopia", "groove"])
+def test_a_corpus_without_its_table_is_no_crash(corpus, tmp_path):
+    said = corpus.annotate(tmp_path, tmp_path / "Q2_0vLPYiPN7qY_7.mid")
+    assert said.skip or said.labels == {"quadrant": 2}
+
+
+@pytest.mark.parametrize(
+    ("corpus", "table", "row", "name"),
+    [
+        (maestro, "maestro-v3.0.0.csv", "midi_filename,split,year,canonical_composer,canonical_title\n{},test,1,c,t",
+         "2004/x.midi"),
+        (groove, "info.csv", "midi_filename,drummer,session,id,style,bpm,beat_type,time_signature,split\n"
+         "{},d,s,i,s,90,b,4-4,test", "drummer1/session1/x.mid"),
+        (emopia, "key_mode_tempo.csv", "name,keyname\nQ1_0vLPYiPN7qY_0, c#", "midis/Q1_0vLPYiPN7qY_0.mid"),
+    ],
+    ids=["maestro", "groove", "emopia"],
+)  # fmt: skip
+def test_the_table_of_a_corpus_is_looked_for_once(corpus, table, row, name, tmp_path, monkeypatch):
+    walks = []
+
+    def counted(walk):
+        return lambda path, pattern: walks.append(pattern) or walk(path, pattern)
+
+    monkeypatch.setattr(Path, "glob", counted(Path.glob))
+    monkeypatch.setattr(Path, "rglob", counted(Path.rglob))
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "whole" / table).write_text(row.format(name))
+    said = [corpus.annotate(tmp_path, tmp_path / "whole" / name) for _ in range(5)]
+    assert said[0].split == "test" or said[0].labels["tonic"] == 1
+    assert said == said[:1] * 5
+    assert len(walks) == 1
+
+
+# Corpora that come with music21 ---------------------------------------------------------------------
+
+ABC = """X: 7
+T: The Third Tune
+R: Reel
+M: C|
+L: 1/8
+K: Ador
+A | "2"e4 c2A2 | G8 | e4 {d}c4 | A7 |]
+
+X: 8
+T:Another One -- jig
+M: 6/8
+L: 1/8
+K: D
+DFA d3 | ege c3 | d6 |]
+"""
+
+
+def test_a_book_of_tunes_becomes_a_file_and_a_row_for_each(tmp_path):
+    book = tmp_path / "oneills1850"
+    book.mkdir()
+    (book / "0007-0008.abc").write_text(ABC)
+    out = tmp_path / "files"
+    out.mkdir()
+    assert folk.build([book / "0007-0008.abc"], out, jobs=1) == 2
+    piece = midi.read(out / "oneills1850-0007-0008-0007.mid")
+    assert [(n.pitch, n.duration) for n in piece.tracks[0].notes[:4]] == [(69, 2), (76, 8), (72, 4), (69, 4)]
+    first, second = (folk.annotate(out, out / f"oneills1850-0007-0008-000{i}.mid") for i in (7, 8))
+    assert (first.title, first.group, second.group) == ("The Third Tune", "thethirdtune", "anotherone")
+    facts = {k: first.labels[k] for k in ("tonic", "mode", "scale", "kind", "book")}
+    assert facts == {
+        "tonic": 9, "mode": "minor", "scale": "dorian", "kind": "reel", "book": "O'Neill's Music of Ireland"
+    }  # fmt: skip
+    assert [second.labels[k] for k in ("tonic", "mode")] == [2, "major"]
+    assert second.labels["chords"][0] == [0, "D:maj"]
+    steps = [step for step, _ in second.labels["chords"]]
+    assert steps == [bar * midi.read(out / "oneills1850-0007-0008-0008.mid").grid.n_steps for bar in range(len(steps))]
+    assert folk.annotate(out, out / "other.mid").skip
+
+
+def test_the_tunes_are_read_from_their_books_once(tmp_path, monkeypatch):
+    (tmp_path / "books" / "oneills1850").mkdir(parents=True)
+    (tmp_path / "books" / "oneills1850" / "7.abc").write_text(ABC)
+    monkeypatch.setattr(folk, "music21_corpus", lambda: tmp_path / "books")
+    first = CORPORA["folk"].load(cache=tmp_path / "cache", jobs=1)
+    assert [piece.title for piece in first] == ["The Third Tune", "Another One -- jig"]
+    monkeypatch.setattr(folk, "build", None)
+    assert tuple(CORPORA["folk"].stream(cache=tmp_path / "cache")) == first
+    download.remove("folk", tmp_path / "cache")
+    assert not (tmp_path / "cache" / "folk").exists()
+
+
+def test_the_quartets_are_loaded_and_removed_without_their_files(tmp_path, monkeypatch):
+    (tmp_path / "music21" / "haydn" / "opus1").mkdir(parents=True)
+    midi.write(Piece(tuple(tune(62 - 8 * i) for i in range(4))), tmp_path / "music21" / "haydn" / "opus1" / "m1.mxl")
+    monkeypatch.setattr(quartets, "music21_corpus", lambda: tmp_path / "music21")
+    (piece,) = CORPORA["quartets"].load(cache=tmp_path / "cache", jobs=1)
+    assert piece.labels["work"] == "opus1"
+    assert len(piece.tracks) == 4
+    download.remove("quartets", tmp_path / "cache")
+    assert not (tmp_path / "cache" / "quartets").exists()
+
+
+def test_a_bar_gets_the_chord_that_most_of_it_belongs_to():
+    # In G: G B D, then C E G with a passing D, then F sharp and A (both in D), silence, and G last.
+    pitches = [(0, 4, 67), (4, 4, 71), (8, 8, 74), (16, 6, 72), (22, 2, 74), (24, 8, 76), (32, 8, 66), (40, 8, 69)]
+    notes = tuple(Note(*note) for note in [*pitches, (64, 16, 67)])
+    piece = Piece((Track("melody", notes),))
+    assert folk.harmonise(piece, 7, "major") == ["G:maj", "C:maj", "D:maj", "D:maj", "G:maj"]
+    assert folk.harmonise(piece, 4, "minor")[0] == "G:maj"
+
+
+def test_the_melodies_of_the_books_have_no_chords_of_their_own():
+    # If music21 ever adds chord symbols, they should take the place of what is worked out.
+    chord = re.compile("[A-G][#b]?(m|min|maj|7|m7|dim|aug)?")
+    books = [path for book in folk.BOOKS for path in (folk.music21_corpus() / book).glob("*.abc")]
+    assert len(books) > 1000
+    for path in books:
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            said = [] if line[1:2] == ":" else re.findall('"([^"]*)"', line)  # fingerings, signs
+            assert not [text for text in said if chord.fullmatch(text)], f"{path.name}: {line}"
+
+
+def test_the_quartets_are_there_and_nothing_else():
+    root = folk.music21_corpus()
+    found = [path.relative_to(root).as_posix() for path in quartets.READING.files(root)]
+    assert len(found) == 46
+    assert f"{len(found)} files" in quartets.CORPUS.title
+    assert {name.split("/")[0] for name in found} == {"haydn", "mozart", "beethoven"}
+    assert not [name for name in found if "k545" in name or "essen" in name]
+    said = quartets.annotate(root, root / "mozart" / "k458" / "movement2.mxl")
+    assert (said.group, said.title) == ("mozart k458", "Mozart, k458, movement2")
+    assert quartets.annotate(root, root / "beethoven" / "opus132.mxl").group == "beethoven opus132"
 
 
 # Bach's chorales ------------------------------------------------------------------------------------
@@ -213,7 +585,7 @@ def test_packing_is_lossless(bach):
 
 
 def test_the_whole_file_is_what_packing_gives(bach):
-    path = files("ganmusic.corpora").joinpath(chorales.FILE)
+    path = resources.files("ganmusic.corpora").joinpath(chorales.FILE)
     with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
         packed = chorales.pack(bach)
         assert set(stored.files) == set(packed)
@@ -223,7 +595,7 @@ def test_the_whole_file_is_what_packing_gives(bach):
 
 
 def test_the_file_is_small():
-    assert len(files("ganmusic.corpora").joinpath(chorales.FILE).read_bytes()) <= 300_000
+    assert len(resources.files("ganmusic.corpora").joinpath(chorales.FILE).read_bytes()) <= 300_000
 
 
 def test_loading_never_unpickles(tmp_path, monkeypatch):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import struct
 import tracemalloc
 import zipfile
@@ -10,8 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from ganmusic import midi
 from ganmusic.midi import MusicFileError
@@ -58,50 +55,25 @@ def test_the_same_piece_gives_the_same_bytes(tmp_path: Path, suffix: str) -> Non
     assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
-@st.composite
-def pieces(draw: st.DrawFn, beats: int = 4) -> Piece:
-    """Pieces on many grids, with chords, overlaps, repeated notes and pickups."""
-    per_beat = draw(st.sampled_from([1, 2, 3, 4, 6, 8]))
-    n_beats = draw(st.integers(1, beats))
-    low = draw(st.sampled_from([36, 48]))
-    grid = Grid(n_beats * per_beat, n_beats, low, 36)
-    pickup = draw(st.integers(0, grid.n_steps - 1))
-    tracks = []
-    for name in draw(st.lists(st.sampled_from(["alto", "ténor"]), min_size=1, max_size=3)):
-        notes = []
-        for pitch in draw(st.sets(st.integers(low, low + 35), min_size=1, max_size=3)):
-            step = -pickup % grid.n_steps
-            for rest, duration in draw(
-                st.lists(st.tuples(st.integers(0, 5), st.integers(1, 20)), max_size=4)
-            ):
-                notes.append(Note(step + rest, duration, pitch))
-                step += rest + duration
-        tracks.append(Track(name, tuple(sorted(notes)), draw(st.integers(0, 127))))
-    # Somebody has to begin with the pickup, or no file can say that there is one in MusicXML's sense.
-    first = tracks[0]
-    opening = Note(-pickup % grid.n_steps, 1, low)
-    kept = tuple(note for note in first.notes if note.pitch != low)
-    tracks[0] = replace(first, notes=tuple(sorted((opening, *kept))))
-    tempo = draw(st.integers(160, 1200)) / 4
-    return Piece(tuple(tracks), grid, tempo, draw(st.sampled_from(["", "A & B"])), pickup)
+@pytest.mark.parametrize("suffix", [".mid", ".musicxml"])
+def test_a_roll_is_read_at_once_as_it_is_through_notes(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"piece{suffix}"
+    midi.write(PIECE, path)
+    for grid in (None, Grid(n_steps=8, n_pitches=60)):
+        roll, its_grid = midi.read_roll(path, grid)
+        piece = midi.read(path, grid)
+        expected = piece_to_roll(piece)
+        assert its_grid == piece.grid
+        assert roll.sounding.shape == expected.sounding.shape
+        assert (roll.sounding == expected.sounding).all()
+        assert (roll.onset == expected.onset).all()
+        assert roll.sounding.any(axis=(1, 2, 3)).tolist() == [True, False, True, True]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(pieces())
-def test_any_piece_survives_midi(tmp_path_factory: pytest.TempPathFactory, piece: Piece) -> None:
-    path = tmp_path_factory.getbasetemp() / "any.mid"
-    midi.write(piece, path)
-    assert midi.read(path, piece.grid) == piece
-
-
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(pieces(beats=3))
-def test_any_piece_survives_a_musicxml_file(
-    tmp_path_factory: pytest.TempPathFactory, piece: Piece
-) -> None:
-    path = tmp_path_factory.getbasetemp() / "any.musicxml"
-    midi.write(piece, path)
-    assert midi.read(path, piece.grid) == piece
+def test_silent_drums_survive_midi(tmp_path: Path) -> None:
+    silent = replace(PIECE, tracks=(*PIECE.tracks, Track("hats", (), 3, is_drum=True)))
+    midi.write(silent, tmp_path / "piece.mid")
+    assert midi.read(tmp_path / "piece.mid") == silent
 
 
 def test_every_program_survives_musicxml(tmp_path: Path) -> None:
@@ -341,6 +313,88 @@ def test_grace_notes_and_chord_symbols_are_no_notes(tmp_path: Path) -> None:
     assert notes_of(piece) == (Note(0, 12, 60),)
 
 
+# A kit of two drums; MusicXML counts their numbers from 1, so that 37 is the bass drum, MIDI's 36.
+KIT = """<score-instrument id="I37"><instrument-name>Bass Drum</instrument-name></score-instrument>
+<score-instrument id="I39"><instrument-name>Snare</instrument-name></score-instrument>
+<midi-instrument id="I37"><midi-channel>10</midi-channel><midi-program>26</midi-program>
+<midi-unpitched>37</midi-unpitched></midi-instrument>
+<midi-instrument id="I39"><midi-channel>10</midi-channel><midi-unpitched>39</midi-unpitched></midi-instrument>"""
+ONE_DRUM = '<midi-instrument id="I57"><midi-unpitched>57</midi-unpitched></midi-instrument>'
+
+
+def drum_note(duration: int, instrument: str = "", more: str = "") -> str:
+    named = f'<instrument id="{instrument}"/>' if instrument else ""
+    place = "<unpitched><display-step>C</display-step><display-octave>5</display-octave></unpitched>"
+    return f"<note>{more}{place}<duration>{duration}</duration>{named}</note>"
+
+
+def read_drums(tmp_path: Path, instruments: str, music: str) -> Track:
+    score = SCORE.replace("</score-part>", instruments + "</score-part>")
+    path = tmp_path / "drums.musicxml"
+    path.write_text(score.format(measures=f'<measure number="1">{ATTRIBUTES.format(more="")}{music}</measure>'))
+    (track,) = midi.read(path).tracks
+    return track
+
+
+def test_the_drums_of_a_kit_are_told_apart_by_their_instruments(tmp_path: Path) -> None:
+    music = drum_note(2, "I37") + drum_note(2, "I39", "<chord/>") + drum_note(1, "I39") + drum_note(3)
+    track = read_drums(tmp_path, KIT, music)
+    # The last one names no instrument, and there are two: which drum it is cannot be known.
+    assert track.notes == (Note(0, 4, 36), Note(0, 4, 38), Note(4, 2, 38))
+    assert (track.program, track.is_drum) == (25, True)
+
+
+def test_the_only_drum_of_a_part_need_not_be_named(tmp_path: Path) -> None:
+    track = read_drums(tmp_path, ONE_DRUM, drum_note(4) + drum_note(2, "I57"))
+    assert (track.notes, track.is_drum) == ((Note(0, 8, 56), Note(8, 4, 56)), True)
+
+
+def test_every_drum_has_its_number_whatever_the_part_transposes_by(tmp_path: Path) -> None:
+    transposed = "<attributes><transpose><chromatic>-2</chromatic></transpose></attributes>"
+    for number in range(0, 128, 5):
+        kit = ONE_DRUM.replace(">57<", f">{number + 1}<")
+        assert read_drums(tmp_path, kit, transposed + drum_note(6)).notes == (Note(0, 12, number),)
+
+
+def test_an_unknown_drum_takes_no_other_note_with_it(tmp_path: Path) -> None:
+    track = read_drums(tmp_path, "", drum_note(2) + score_note("G", 4))
+    assert (track.notes, track.is_drum) == ((Note(4, 8, 67),), False)
+
+
+def test_a_part_on_channel_ten_is_drums_even_if_its_notes_have_pitches(tmp_path: Path) -> None:
+    kit = KIT.replace("<midi-channel>10</midi-channel>", "", 1)  # the first instrument does not say so
+    assert read_drums(tmp_path, kit, score_note("D", 6)) == Track("clarinet", (Note(0, 12, 62),), 25, True)
+
+
+def test_a_score_of_unknown_drums_says_so(tmp_path: Path) -> None:
+    with pytest.raises(MusicFileError, match="unpitched, and no <midi-unpitched> says which drums"):
+        read_drums(tmp_path, "", drum_note(2) + drum_note(4))
+
+
+def test_cue_notes_are_no_notes_of_the_part(tmp_path: Path) -> None:
+    def cue(note: str) -> str:
+        return note.replace("<note>", "<note><cue/>")
+
+    def chord(note: str) -> str:
+        return note.replace("<note>", "<note><chord/>")
+
+    music = (
+        cue(score_note("D", 1, "start")) + cue(score_note("D", 1, "stop")) + chord(cue(score_note("F", 1)))
+        + score_note("C", 1) + chord(cue(score_note("E", 1)))
+        + cue(score_note("A", 1)) + chord(score_note("B", 1))
+        + score_note("G", 2)
+    )  # fmt: skip
+    piece = read_score(tmp_path, f'<measure number="1">{ATTRIBUTES.format(more="")}{music}</measure>')
+    assert notes_of(piece) == (Note(4, 2, 60), Note(6, 2, 71), Note(8, 4, 67))
+
+
+def test_repeats_are_read_once_as_written(tmp_path: Path) -> None:
+    repeat = '<barline location="right"><repeat direction="backward"/></barline>'
+    bars = ATTRIBUTES.format(more="") + score_note("C", 6) + repeat, score_note("D", 6)
+    piece = read_score(tmp_path, "".join(f'<measure number="{n + 1}">{bar}</measure>' for n, bar in enumerate(bars)))
+    assert notes_of(piece) == (Note(0, 12, 60), Note(12, 12, 62))
+
+
 # Notation -------------------------------------------------------------------------------------------
 
 
@@ -393,7 +447,6 @@ BAD_FILES = {
     "zero resolution": (midi_file((0, on(60)), (480, off(60)), division=0), "zero ticks"),
     "film frames": (midi_file((0, on(60)), (480, off(60)), division=0xE728), "SMPTE"),
     "no notes": (midi_file((0, tempo(500_000))), "no notes"),
-    "drums only": (midi_file((0, on(36, 9)), (480, off(36, 9))), "only drums"),
     "a huge pause": (midi_file((0xFFFFFFF, on(60)), (1, off(60))), r"139,810 bars long"),
     "clock overflow": (
         midi_file(*[(0xFFFFFFF, on(60)), (0xFFFFFFF, off(60))] * 5),
@@ -412,7 +465,7 @@ BAD_FILES = {
             (1, off(127)),
             *[(0, off(0, c)) for c in range(1, 9)],
         ),
-        "would make a piano-roll of more than 100,000,000 cells",
+        "would make a piano-roll of more than 50,000,000 cells",
     ),
     "bad xml": (b"<score-partwise><part-list>", "not well-formed XML"),
     "other xml": (b"<html><body/></html>", "is XML but not a score: <html>"),
@@ -555,57 +608,3 @@ def test_an_empty_piece_can_be_written_but_says_so_when_read(tmp_path: Path) -> 
         midi.write(Piece((Track("a", ()),)), tmp_path / name)
         with pytest.raises(MusicFileError, match="no notes"):
             midi.read(tmp_path / name)
-
-
-def mutants(data: bytes, count: int, seed: int) -> list[bytes]:
-    """Damaged copies of a file: flipped bits, lost and repeated stretches, cut ends."""
-    chance = random.Random(seed)
-    result = []
-    for _ in range(count):
-        copy = bytearray(data)
-        for _ in range(chance.randint(1, 8)):
-            at = chance.randrange(len(copy))
-            kind = chance.randrange(5)
-            if kind == 0:
-                copy[at] = chance.choice((0, 0x7F, 0x80, 0xFF))
-            elif kind == 1 and len(copy) > 20:
-                del copy[at : at + chance.randint(1, 9)]
-            elif kind == 2:
-                copy[at:at] = copy[: chance.randint(1, 30)]
-            else:
-                copy[at] ^= 1 << chance.randrange(8)
-        if chance.random() < 0.2:
-            copy = copy[: chance.randrange(1, len(copy) + 1)]
-        result.append(bytes(copy))
-    return result
-
-
-@pytest.mark.parametrize(("suffix", "count"), [(".mid", 600), (".xml", 60)])
-def test_damaged_files_give_a_piece_or_an_error(
-    tmp_path: Path, suffix: str, count: int, capfd: pytest.CaptureFixture[str]
-) -> None:
-    path = tmp_path / f"song{suffix}"
-    midi.write(PIECE, path)
-    outcomes = {"piece": 0, "error": 0}
-    tracemalloc.start()
-    try:
-        for data in mutants(path.read_bytes(), count, seed=7):
-            path.write_bytes(data)
-            try:
-                piece = midi.read(path)
-            except MusicFileError as error:
-                outcomes["error"] += 1
-                assert "\n" not in str(error)  # noqa: PT017  (both outcomes are counted)
-            else:
-                outcomes["piece"] += 1
-                assert piece.n_bars <= MAX_BARS + 1
-                assert all(
-                    piece.grid.low <= note.pitch < piece.grid.high and note.duration > 0
-                    for track in piece.tracks
-                    for note in track.notes
-                )
-        assert tracemalloc.get_traced_memory()[1] < 60_000_000
-    finally:
-        tracemalloc.stop()
-    assert min(outcomes.values()) > 0  # the damage is neither always fatal nor always harmless
-    assert capfd.readouterr() == ("", "")

@@ -9,7 +9,7 @@ import torch
 from ganmusic.losses import LOSSES
 from ganmusic.models import MODELS
 from ganmusic.models.blocks import planes, straight_through_argmax, straight_through_step
-from ganmusic.models.convnet import ConvGenerator, factors, hide_voices, hold, relations
+from ganmusic.models.convnet import ConvDiscriminator, ConvGenerator, factors, hide_voices, hold, relations
 from ganmusic.models.mlp import BINARY_CROSS_ENTROPY, MLPDiscriminator, MLPGenerator
 
 
@@ -93,8 +93,40 @@ def test_straight_through():
 def test_factors():
     assert factors(16) == [2, 2, 2, 2]
     assert factors(12) == [3, 2, 2]
-    with pytest.raises(ValueError, match="bars of 20 steps"):
-        factors(20)
+    for n_steps in (20, 1):
+        with pytest.raises(ValueError, match=f"bars of {n_steps} steps"):
+            factors(n_steps)
+
+
+@pytest.mark.parametrize("n_steps", [3, 4, 6, 24, 48, 96])
+@pytest.mark.parametrize("n_tracks", [1, 5])
+def test_the_convolutional_pair_fits_any_tracks_and_bars_of_twos_and_threes(n_steps, n_tracks):
+    generator = ConvGenerator(n_tracks, n_steps, 36, 8, channels=(12, 12, 8, 8, 8))
+    discriminator = ConvDiscriminator(n_tracks, 2, n_steps, 36, channels=(8, 8, 12, 12, 12))
+    rolls = generator(generator.latent(3, 2))
+    assert rolls.shape == (3, 2, n_tracks, 2, n_steps, 36)
+    logits = discriminator(rolls)
+    assert logits.shape[:2] == (3, 3)
+    logits.sum().backward()
+    assert all(weight.grad is not None for weight in generator.parameters())
+
+
+def test_a_monophonic_model_has_one_note_a_track_and_step(pair):
+    generator, _ = pair
+    # Louder at the end, so that the plain network's notes sound at once.
+    with torch.no_grad():
+        list(generator.parameters())[-1].add_(5)
+    notes = generator.eval().sample(generator.latent(3))[:, 0].sum(-1)
+    assert (notes.max() <= 1) == generator.monophonic
+
+
+def test_a_single_voice_has_relations_of_its_own_only():
+    """G2 up to C3: pitch classes 7 and 0, and a fourth up."""
+    sounding = torch.zeros(1, 1, 2, 24)
+    sounding[0, 0, 0, 7] = sounding[0, 0, 1, 12] = 1
+    found = relations(sounding)[0].round().int()
+    assert found.shape == (12 + 25, 2)
+    assert found.nonzero().tolist() == [[0, 1], [7, 0], [12 + 12 + 5, 1]]
 
 
 @pytest.mark.parametrize("n_bars", [1, 5])

@@ -15,10 +15,11 @@ import torch
 
 from ganmusic import checkpoint, recipes
 from ganmusic.checkpoint import CheckpointError
+from ganmusic.keys import Key, estimate_key, parse_key
 from ganmusic.metrics.controls import shuffle_beats
 from ganmusic.models.mlp import MLPGenerator
-from ganmusic.pianoroll import Grid
-from ganmusic.sample import Composer, compose, load_generator, sample_rolls
+from ganmusic.pianoroll import Grid, Note, Piece, Track, piece_to_roll
+from ganmusic.sample import Composer, compose, load_generator, sample_rolls, shortest_shift
 
 C_MAJOR = {0, 2, 4, 5, 7, 9, 11}
 
@@ -219,12 +220,14 @@ class Scripted(torch.nn.Module):
     # Pitches of the two voices at the last downbeat: D, a seventh on C, then A minor without its fifth ... and with.
     endings = (((62,), (50,)), ((60, 64, 67, 70), (48,)), ((60,), (57,)), ((64, 69), (48, 57)), ((60, 64), (67,)))
 
+    n_tracks = 2
+
     def latent(self, n, n_bars=4, generator=None):
         self.asked = (n, n_bars)
         return torch.zeros(n, n_bars)
 
     def sample(self, z):
-        rolls = torch.zeros(len(z), 2, 2, z.shape[1], 16, 48, dtype=torch.bool)
+        rolls = torch.zeros(len(z), 2, self.n_tracks, z.shape[1], 16, 48, dtype=torch.bool)
         # A quick figure in all bars, the last one's second half included, that tells the candidates apart.
         for index in range(len(z)):
             rolls[index, :, 0, :, 6::4, index] = True
@@ -313,12 +316,152 @@ def test_an_unknown_run_cannot_compose(tmp_path):
         compose(2, run=tmp_path / "gone")
 
 
+# Keys -----------------------------------------------------------------------------------------------
+
+
+def pitches(piece):
+    return [[note.pitch for note in track.notes] for track in piece.tracks]
+
+
+@pytest.mark.parametrize(
+    ("key", "tonic", "mode", "shift"),
+    [("D", 2, "major", 2), ("Bb", 10, "major", -2), ("F# major", 6, "major", 6), ("C", 0, "major", 0),
+     ("D minor", 2, "minor", 5), ("am", 9, "minor", 0), ("F minor", 5, "minor", -4)],
+)  # fmt: skip
+def test_a_piece_in_a_key_ends_in_its_mode_and_is_moved_the_shorter_way(key, tonic, mode, shift, scripted):
+    # The fourth candidate ends in A minor, the fifth in C major.
+    chosen = {"major": (60, 64, 67), "minor": (48, 57, 64, 69)}[mode]
+    piece = compose(3, seed=4, run=scripted, candidates=5, key=key)
+    last = {n.pitch for track in piece.tracks for n in track.notes if n.onset >= 32}
+    assert last == {pitch + shift for pitch in chosen}
+    assert piece.tracks[0].notes[0].pitch == 36 + {"major": 4, "minor": 3}[mode] + shift
+    assert piece.labels == {"tonic": tonic, "mode": mode}
+
+
+def test_without_an_ending_in_the_mode_the_first_is_moved(scripted):
+    piece = compose(2, run=scripted, candidates=4, key="D major")
+    assert {n.pitch for n in piece.tracks[0].notes if n.onset < 16} == {38}
+    assert piece.labels["mode"] == "major"
+
+
+@pytest.mark.parametrize(("low", "high", "shift"), [(36, 83, 5), (36, 123, -7), (3, 60, 5)])
+def test_a_piece_goes_the_longer_way_where_the_shorter_leaves_midi(low, high, shift):
+    piece = Piece((Track("one", (Note(0, 4, low), Note(4, 4, high))), Track("drums", (Note(0, 1, 126),), 0, True)))
+    assert shortest_shift(piece, 5 - 24) == shift
+
+
+def test_a_piece_that_cannot_be_moved_is_an_error():
+    piece = Piece((Track("one", (Note(0, 4, 2), Note(4, 4, 124))),))
+    with pytest.raises(ValueError, match="notes from 2 to 124 leave no room to move them by 5 semitones"):
+        shortest_shift(piece, 5)
+
+
+def test_a_key_needs_a_network_that_learned_in_one(scripted):
+    wild = replace(scripted, card={"recipe": "script", "data": {"normalise_key": False}})
+    with pytest.raises(ValueError, match="not moved to one key: it cannot play in D minor"):
+        compose(2, run=wild, key="D minor")
+    # And no chord is home there: the first candidate is kept.
+    piece = compose(2, run=wild, candidates=5)
+    assert {n.pitch for n in piece.tracks[0].notes if n.onset < 16} == {36}
+    assert piece.labels == {}
+
+
+def test_a_key_is_a_key_and_takes_no_other_transposition(scripted):
+    with pytest.raises(ValueError, match="'H major'"):
+        compose(2, run=scripted, key="H major")
+    with pytest.raises(ValueError, match="to a key or by semitones, not to 'D' and by 2"):
+        compose(2, run=scripted, key="D", semitones=2)
+
+
+def test_drums_keep_their_pitches_and_are_not_held(scripted):
+    drummer = replace(scripted, names=("melody", "drums"), drums=(False, True))
+    scripted.generator.endings = (((64, 67), (48,)), ((60, 64, 67), (50,)))
+    piece = compose(2, run=drummer, candidates=2, key="E")
+    assert [track.is_drum for track in piece.tracks] == [False, True]
+    # The second candidate: C major in the melody, whatever the drum; moved up by four semitones and held.
+    assert pitches(piece)[0] == [41, 41, 41, 64, 68, 71]
+    assert piece.tracks[0].notes[-1] == Note(16, 16, 71)
+    assert piece.tracks[1].notes == (Note(16, 1, 50),)
+
+
+@pytest.mark.parametrize(
+    ("endings", "chosen"),
+    [((((64,),), ((67,),), ((60,),)), 2), ((((62,),), ((57,),), ((60,),)), 1), ((((64,),), ((67,),)), 0)],
+)
+def test_a_single_voice_comes_home_to_its_tonic(endings, chosen):
+    solo = Composer(Scripted(), Grid(), ("solo",), (73,), {"recipe": "script"})
+    solo.generator.endings, solo.generator.monophonic = endings, True
+    solo.generator.n_tracks = 1
+    piece = compose(2, run=solo, candidates=len(endings))
+    assert {n.pitch for n in piece.tracks[0].notes if n.onset < 16} == {36 + chosen}
+
+
+def test_a_composition_in_a_key_is_the_same_piece_moved(composer):
+    plain, moved = compose(2, seed=1, run=composer, candidates=1), compose(2, 1, composer, candidates=1, key="Eb")
+    assert pitches(moved) == [[pitch + 3 for pitch in line] for line in pitches(plain)]
+    assert (plain.labels, moved.labels) == ({}, {"tonic": 3, "mode": "major"})
+    assert plain.title == moved.title
+
+
+class InKeys(Scripted):
+    """Candidates that hold one chord each up to the last bar, whatever they end on there."""
+
+    # In G major, in A minor, in C major: all of them end in C major. The last is in C major too, and ends on D.
+    bodies = ((43, 62, 66, 71), (45, 57, 64, 72), (48, 60, 64, 67), (60, 64, 67, 72))
+    endings = (((60, 64, 67), (48,)),) * 3 + (((62,), (50,)),)
+
+    def sample(self, z):
+        rolls = super().sample(z)
+        rolls[:, :, :, :, 1:] = False
+        for index, body in enumerate(self.bodies):
+            for pitch in body:
+                rolls[index, 0, 0, :-1, :, pitch - 36] = True
+        return rolls
+
+
+@pytest.mark.parametrize(("order", "chosen"), [((0, 1, 2, 3), 2), ((3, 1, 0, 2), 3), ((3, 1, 0), 1), ((3,), 0)])
+def test_of_the_pieces_that_end_in_a_key_the_first_that_is_in_it_is_kept(order, chosen):
+    generator = InKeys()
+    generator.bodies, generator.endings = ([of[i] for i in order] for of in (InKeys.bodies, InKeys.endings))
+    composer = Composer(generator, Grid(), ("high", "low"), (73, 71), {"recipe": "script"})
+    piece = compose(4, run=composer, candidates=len(order), key="Eb")
+    body = {note.pitch for note in piece.tracks[0].notes if note.onset < 48}
+    assert body == {pitch + 3 for pitch in InKeys.bodies[order[chosen]]}
+    assert (estimate_key(piece) == Key(3, "major")) == (order[chosen] in (2, 3))
+
+
+@pytest.mark.parametrize(
+    ("asked", "low", "high"),
+    [({"key": "F# major"}, 36, 96), ({"key": "G"}, 24, 84), ({"semitones": -36}, 0, 84), ({"semitones": 2}, 36, 84)],
+)
+def test_a_moved_piece_lies_on_its_own_grid(asked, low, high, scripted):
+    # From C2 up to G5, so that a fifth up and a fourth down both leave the four octaves from C2.
+    scripted.generator.endings = (((60, 64, 67, 72, 79, 76), (48,)),)
+    piece = compose(2, run=scripted, candidates=1, **asked)
+    assert (piece.grid.low, piece.grid.high) == (low, high)
+    assert piece_to_roll(piece).sounding.sum() == piece_to_roll(compose(2, run=scripted, candidates=1)).sounding.sum()
+
+
+@pytest.mark.parametrize("semitones", [-37, 66])
+def test_a_piece_is_not_moved_out_of_the_pitches_that_files_have(semitones, scripted):
+    with pytest.raises(ValueError, match=r"would reach from .*; MIDI's pitches are 0 to 127"):
+        compose(2, run=scripted, candidates=1, semitones=semitones)
+
+
 # What the package ships -----------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def shipped():
     return load_generator()
+
+
+@pytest.mark.parametrize("name", ["C major", "A minor", "F# major", "D minor"])
+def test_the_shipped_network_is_mostly_in_the_key_it_is_asked_for(name, shipped):
+    found = [estimate_key(compose(8, seed, shipped, key=name)) for seed in range(8)]
+    assert found.count(parse_key(name)) >= 7
+    for seed in (2, 6):  # these were A minor for C major, and the other way round
+        assert found[seed] == parse_key(name)
 
 
 def test_the_shipped_network_composes_four_voices(shipped):
@@ -373,7 +516,12 @@ def test_the_shipped_weights_are_those_of_the_shipped_recipe_and_corpus(shipped)
     data = recipes.clips(recipe.corpus, "train", recipe.n_bars)
     assert shipped.card["data"]["sha256"] == data.fingerprint()
     assert shipped.card["model"] == recipe.model
-    assert shipped.card["generator"] == recipe.generator
+    sizes = recipes.sizes(recipe)[0]
+    assert {**sizes, **shipped.card["generator"]} == sizes
+    form = recipes.layout(recipe.corpus)
+    assert (shipped.grid, shipped.names) == (form.grid, form.tracks)
+    assert shipped.pitched == (True,) * 4
+    assert shipped.normalised == form.normalise_key
 
 
 def test_a_piece_needs_a_candidate():

@@ -16,6 +16,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 from ganmusic import viz
+from ganmusic.corpora.report import FileReport, Report
 from ganmusic.pianoroll import Grid, Note, Piece, Roll, Track, piece_to_roll
 
 # Two voices that differ in everything; the lower one repeats a note without a rest.
@@ -283,3 +284,49 @@ def test_names_are_words_whatever_is_in_them(tmp_path):
     viz.save(odd, tmp_path / "odd.svg")
     assert parse((tmp_path / "odd.svg").read_text()) is not None
     assert "$\\foo$" in "".join(parse(viz.picture(odd)).itertext())
+
+
+def found_in_a_folder() -> Report:
+    """A report on two files that differ, a file of drums, and one that was skipped."""
+    long = FileReport(
+        "a.mid", n_notes=90, n_bars=30, metres=["4/4", "3/4"], keys=["D minor", "F major"], lowest=40, highest=81,
+        off_grid=0.62, instruments=["Electric Bass (finger)", "Violin"], n_pieces=2,
+    )  # fmt: skip
+    short = FileReport("b.mid", n_notes=9, n_bars=4, metres=["4/4"], keys=["D minor"], lowest=28, highest=52)
+    drums = FileReport("c.mid", n_notes=9, n_bars=4, metres=["4/4"], instruments=["drums"])
+    return Report("/x", "'parts'", ["a"], [0], [long, short, drums, FileReport("d.mid", skipped="damaged")], 3)
+
+
+def test_a_report_is_drawn_with_its_counts():
+    figure = viz.report(found_in_a_folder())
+    ranges, keys, metres, lengths, off, instruments = figure.axes
+    spans = [segment[:, 1].tolist() for lines in ranges.collections for segment in lines.get_segments()]
+    assert spans == [[27.5, 52.5], [39.5, 81.5]]  # lowest first; drums have no pitch
+    drawn = {}
+    for ax in (keys, metres, instruments):
+        names = [label.get_text() for label in ax.get_yticklabels()]
+        drawn[ax.get_title()] = dict(zip(names, [bar.get_width() for bar in ax.patches], strict=True))
+    assert drawn["keys"] == {"D minor": 2, "F major": 1}
+    assert drawn["metres"] == {"4/4": 3, "3/4": 1}
+    assert drawn["instruments"] == {"Electric Bass (finger)": 1, "Violin": 1, "drums": 1}
+    assert sum(bar.get_height() for bar in lengths.patches) == 3
+    assert [(round(bar.get_x()), bar.get_height()) for bar in off.patches if bar.get_height()] == [(0, 2), (60, 1)]
+    assert all(ax.get_title() and ax.get_xlabel() for ax in figure.axes)
+
+
+def test_a_report_is_drawn_into_a_figure_and_if_it_is_empty():
+    figure = plt.figure()
+    assert viz.report(Report("/x", "", ["a"], [0], [FileReport("d.mid", skipped="damaged")]), figure) is figure
+    assert len(figure.axes) == 6
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg"])
+def test_a_report_is_saved_the_same_each_time(suffix, tmp_path):
+    files = [tmp_path / f"{name}.{suffix}" for name in "ab"]
+    for file in files:
+        viz.save_report(found_in_a_folder(), file)
+    a, b = (file.read_bytes() for file in files)
+    assert a == b
+    with pytest.raises(ValueError, match=r"pictures end in \.png or \.svg"):
+        viz.save_report(found_in_a_folder(), tmp_path / "c.pdf")
+    assert sorted(tmp_path.iterdir()) == files

@@ -1,7 +1,9 @@
 """Models: one paper or one idea a file, networks only.
 
 Each model is a pair of networks over rolls ``(batch, plane, track, bar, step, pitch)``. A generator also has
-``latent(n)``, which draws what it is fed, and ``sample(z)``, which returns booleans.
+``latent(n)``, which draws what it is fed, ``sample(z)``, which returns booleans, and ``monophonic``, which says
+whether its tracks have one note at a time. The networks take those of ``n_tracks``, ``n_bars``, ``n_steps`` and
+``n_pitches`` that their weights depend on.
 """
 
 from __future__ import annotations

@@ -37,14 +37,14 @@ def factors(n_steps: int) -> list[int]:
     Raises
     ------
     ValueError
-        If `n_steps` has a prime factor above 3.
+        If `n_steps` is 1, or has a prime factor above 3.
     """
     rest, found = n_steps, []
     for prime in (3, 2):
         while rest % prime == 0:
             found.append(prime)
             rest //= prime
-    if rest != 1:
+    if rest != 1 or not found:
         raise ValueError(f"bars of {n_steps} steps do not fit: use a product of twos and threes")
     return found
 
@@ -95,10 +95,18 @@ class ConvGenerator(nn.Module):
         Length of a bar's latent vector; even.
     channels : tuple of int
         Channels as a bar unfolds, from one position a bar to one a step; cut from the left where there are
-        fewer unfoldings.
+        fewer unfoldings, the first repeated where there are more.
+
+    Raises
+    ------
+    ValueError
+        If a bar's steps cannot be unfolded by twos and threes.
 
     Taught in: notebooks/03-training.ipynb
     """
+
+    #: A track has one note at a time.
+    monophonic = True
 
     def __init__(
         self,
@@ -111,7 +119,7 @@ class ConvGenerator(nn.Module):
         super().__init__()
         self.n_tracks, self.n_steps, self.n_pitches, self.n_latent = n_tracks, n_steps, n_pitches, n_latent
         strides = factors(n_steps)
-        channels = channels[-len(strides) - 1 :]
+        channels = (channels[:1] * (len(strides) + 1 - len(channels)) + channels)[-len(strides) - 1 :]
         self.bars = nn.Sequential(nn.Conv1d(n_latent, channels[0], 3, padding=1), Residual(channels[0], True))
         layers: list[nn.Module] = []
         for stride, wide, narrow in zip(strides, channels[:-1], channels[1:], strict=True):
@@ -247,8 +255,10 @@ def relations(sounding: Tensor, n_motion: int = 12) -> Tensor:
     """
     tracks, pitches = sounding.shape[1], sounding.shape[3]
     classes = sounding.unflatten(3, (pitches // 12, 12)).sum(3)
-    upper, lower = (list(side) for side in zip(*combinations(range(tracks), 2), strict=True))
-    interval = correlation(classes[:, upper], classes[:, lower], 12)
+    pairs = list(combinations(range(tracks), 2))
+    upper, lower = [one for one, _ in pairs], [other for _, other in pairs]
+    # A single voice has no intervals, and an empty transform is an error in some builds of torch.
+    interval = correlation(classes[:, upper], classes[:, lower], 12) if pairs else classes[:, :0]
     before = pad(sounding, (0, 0, 1, 0))[:, :, :-1]
     # Padded by n_motion, so that no larger step wraps round into the bins that are kept.
     motion = correlation(sounding, before, pitches + n_motion)
@@ -277,7 +287,13 @@ class ConvDiscriminator(nn.Module):
     n_tracks, n_bars, n_steps, n_pitches : int
         Shape of a clip.
     channels : tuple of int
-        Channels from one position a step to one position a bar; cut from the right where there are fewer foldings.
+        Channels from one position a step to one position a bar; cut from the right where there are fewer foldings,
+        the last repeated where there are more.
+
+    Raises
+    ------
+    ValueError
+        If a bar's steps cannot be folded by twos and threes.
 
     Taught in: notebooks/03-training.ipynb
     """
@@ -294,7 +310,7 @@ class ConvDiscriminator(nn.Module):
         pairs = n_tracks * (n_tracks - 1) // 2
         n_features = n_tracks * (n_pitches + 1) + 12 + 12 * pairs + 25 * n_tracks + n_tracks - 1
         strides = factors(n_steps)[::-1]
-        channels = channels[: len(strides) + 1]
+        channels = (channels + channels[-1:] * (len(strides) + 1 - len(channels)))[: len(strides) + 1]
         self.listen = nn.Conv1d(n_features, channels[0], 3, padding=1)
         self.fold = nn.ModuleList(
             nn.Sequential(
@@ -304,7 +320,8 @@ class ConvDiscriminator(nn.Module):
             )
             for stride, narrow, wide in zip(strides, channels[:-1], channels[1:], strict=True)
         )
-        self.beat_scale = len(strides) // 2
+        # A bar of one folding (three steps, say) has no scale between the step's and its own.
+        self.beat_scale = max(1, len(strides) // 2)
         beats = channels[self.beat_scale]
         n_beats = n_bars * n_steps
         for stride in strides[: self.beat_scale]:

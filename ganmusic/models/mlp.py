@@ -52,6 +52,9 @@ class MLPGenerator(nn.Module):
     Taught in: notebooks/03-training.ipynb
     """
 
+    #: A track may have several notes at a time.
+    monophonic = False
+
     def __init__(
         self, n_tracks: int = 4, n_bars: int = 4, n_steps: int = 16, n_pitches: int = 48, n_latent: int = 100
     ) -> None:
