@@ -284,7 +284,7 @@ def off_grid(music: Music, steps: int = 4) -> tuple[float, float]:
 def regular(music: Music) -> float:
     """Share of onsets at a regular place: within .012 quarter notes of an eighth, twelfth, fifth or seventh of one.
 
-    1 for whatever notation holds; of onsets at random places about .6 are.
+    1 for whatever notation holds; of onsets at random places some .55 are.
 
     Taught in: notebooks/02-music-as-tensors.ipynb
     """

@@ -1,8 +1,8 @@
 """Music kept on disk: note events, which are the truth, and packed bars, which a network reads fast.
 
-Note events are small (some 80 bytes a bar) and exact, and every roll can be drawn from them. Drawing takes time,
-and so a large corpus is drawn once: `prepare` packs its bars into *shards*, files of bits that are mapped into
-memory and read from where they lie, in any order.
+Note events are small (those of the chorales take some 26 bytes a bar) and exact, and every roll can be drawn from
+them. Drawing takes time, and so a large corpus is drawn once: `prepare` packs its bars into *shards*, files of bits
+that are mapped into memory and read from where they lie, in any order.
 
 Conventions
 -----------

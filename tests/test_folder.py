@@ -238,10 +238,56 @@ def test_names_of_any_kind(tmp_path: Path) -> None:
     assert len(table.splitlines()) < 20
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="nothing is forbidden to root")
-def test_a_file_without_permission_is_skipped(four: Path, tmp_path: Path) -> None:
-    (four / "a.mid").chmod(0)
-    assert "cannot be read" in by_name(read_files(four, tmp_path / "s", Reading()))["a.mid"].skipped
+def test_a_file_without_permission_is_skipped(four: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = Path.open
+
+    def refuse(path: Path, *arguments: object, **options: object) -> object:
+        if path.name == "b.mid":  # nothing is forbidden to root, so that the mode of the file would not do
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, *arguments, **options)  # type: ignore[arg-type, call-overload]
+
+    monkeypatch.setattr(Path, "open", refuse)
+    report = read_files(four, tmp_path / "s", Reading())
+    assert by_name(report)["b.mid"].skipped == "cannot be read (Permission denied)"
+    assert len(report.read) == 3
+
+
+def test_what_is_finer_than_the_grid_is_no_free_performance(tmp_path: Path) -> None:
+    quick = tuple(Note(step, 1, 60 + step % 5) for step in range(128))
+    grid = Grid(32, 4)  # a step is a thirty-second note
+    for i in range(3):
+        write(tmp_path / "f" / f"{i}.mid", Piece((Track("a", (*quick, Note(128, 8, 70 + i))),), grid))
+    coarse = Folder(tmp_path / "f").read()
+    assert coarse.summary()["files finer than the grid"] == 3
+    assert coarse.summary()["files off the grid"] == 0
+    assert "3 of 3 files regular, and finer than the grid" in str(coarse)
+    fine = Folder(tmp_path / "f", grid=grid).read()
+    assert fine.summary()["files finer than the grid"] == 0
+    assert fine.files[0].off_grid == 0
+
+
+def test_notes_that_the_grid_merges_are_counted(tmp_path: Path) -> None:
+    repeated = tuple(Note(step, 1, 60) for step in range(64))
+    for i in range(3):
+        write(tmp_path / "f" / f"{i}.mid", Piece((Track("a", (*repeated, Note(64, 8, 70 + i))),), Grid(32, 4)))
+    report = Folder(tmp_path / "f").read()
+    facts = report.summary()
+    assert facts["notes"] == 3 * 65
+    assert facts["notes merged"] == facts["notes"] - facts["notes kept"] > 3 * 16
+    assert f"the grid merges {facts['notes merged']} with others" in str(report)
+
+
+def test_a_track_is_one_voice_through_all_stretches_of_a_file(tmp_path: Path) -> None:
+    high = Track("one", (*(Note(4 * i, 4, 76) for i in range(16)), *(Note(64 + 4 * i, 4, 45) for i in range(16))))
+    low = Track("two", (*(Note(4 * i, 4, 48) for i in range(16)), *(Note(64 + 4 * i, 4, 50) for i in range(16))))
+    write(tmp_path / "f" / "a.mid", Piece((high, low)))
+    change(tmp_path / "f" / "a.mid", lambda s: s.time_signatures.append(symusic.TimeSignature(4 * 1920, 3, 4)))
+    corpus = Folder(tmp_path / "f", voices="roles")
+    (report,) = corpus.read().files
+    assert [(track, voice) for track, voice, _ in report.voices] == [("one", "melody"), ("two", "bass")]
+    for piece in corpus.load():  # in the second stretch alone the roles would be the other way round
+        voices = {track.name: track.notes for track in piece.tracks}
+        assert len(voices["melody"]) == len(voices["bass"]) == 16
 
 
 def test_links_to_nothing_and_in_circles(four: Path, tmp_path: Path) -> None:

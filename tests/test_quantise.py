@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ganmusic import midi, quantise
-from ganmusic.quantise import Music, MusicFileError, Part, lay_on_grid, off_grid, on_beats, phase, sections
+from ganmusic.quantise import Music, MusicFileError, Part, lay_on_grid, off_grid, on_beats, phase, regular, sections
 
 Q = 480  # ticks in a quarter note
 
@@ -332,3 +332,19 @@ def test_marks_are_put_on_beats_with_the_notes() -> None:
 def test_of_what_is_said_of_one_step_the_last_holds() -> None:
     piece = lay_on_grid(music((0, 1, 60)).marked("chords", [(0.0, "N"), (0.01, "C")]), None, "x")
     assert piece.labels["chords"] == [[0, "C"]]
+
+
+def test_regular_places_are_those_that_notation_holds() -> None:
+    for per_quarter in (4, 8, 12, 5, 7):
+        assert regular(at(*(i / per_quarter for i in range(4 * per_quarter)))) == 1.0
+    random = np.random.default_rng(0).uniform(0, 4000, 4000)
+    assert 0.52 < regular(at(*random)) < 0.58
+
+
+def test_a_finer_grid_has_less_off_it() -> None:
+    thirty_seconds = at(*(i / 8 for i in range(64)))
+    assert off_grid(thirty_seconds)[0] == 0.5
+    assert off_grid(thirty_seconds, 8) == (0.0, 0.0)
+    triplets = at(*(i / 3 for i in range(24)))
+    assert off_grid(triplets)[1] > 0.5
+    assert off_grid(triplets, 3) == (0.0, 0.0)

@@ -261,3 +261,20 @@ def test_nothing_to_choose_by_and_nothing_left() -> None:
     only_drums = Voicing("skyline", ("melody",), (0,), (False,))
     with pytest.raises(ValueError, match="none of its tracks is in a voice"):
         only_drums.arrange(Piece((DRUMS,)))
+
+
+def test_single_lines_and_drums_alone_are_parts() -> None:
+    assert choose([Piece((MELODY,))] * 5).rule == "parts"
+    assert choose([Piece((DRUMS,))] * 5).rule == "parts"
+    assert choose([Piece((CHORDS,))] * 5).rule == "lines"
+    many = Piece(tuple(replace(DRUMS, name=f"kit {i}") for i in range(9)))
+    assert choose([many] * 5).rule == "roles"
+
+
+def test_a_track_can_be_named_by_its_number() -> None:
+    twins = Piece((replace(MELODY, name="x"), replace(BASS, name="x")))
+    voicing = choose([twins], "roles", override={"#2": "other", "a.mid/#2": "chords"})
+    for file, voice in (("a.mid", "chords"), ("b.mid", "other")):
+        found, said = voicing.arrange(twins, file)
+        assert {track.name: track.notes for track in found.tracks}[voice] == BASS.notes
+        assert [(a.number, a.voice) for a in said] == [(1, "melody"), (2, voice)]

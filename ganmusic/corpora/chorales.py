@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ganmusic.corpora.record import Corpus
+from ganmusic.keys import PITCH_CLASSES
 from ganmusic.pianoroll import Grid, Note, Piece, Track
 
 __all__ = ["CHORDS", "CORPUS", "METRES", "PITCH_CLASSES", "VOICES", "Chorale", "load"]
@@ -38,7 +39,6 @@ METRES = {"4/4": Grid(16, 4), "3/4": Grid(12, 3), "3/2": Grid(24, 3)}
 TEMPOS = {"4/4": 80.0, "3/4": 80.0, "3/2": 40.0}
 """Beats a minute: 80 quarter notes. Bach wrote none down."""
 
-PITCH_CLASSES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 QUALITIES = {
     "maj": (0, 4, 7),
     "min": (0, 3, 7),

@@ -17,7 +17,10 @@ from ganmusic.corpora.download import corpus_folder, files_folder
 from ganmusic.corpora.folder import Reading, stream_files
 from ganmusic.pianoroll import Piece
 
-__all__ = ["Finder", "fetched", "table"]
+__all__ = ["SPLIT_NAMES", "Finder", "fetched", "table"]
+
+SPLIT_NAMES = {"train": "train", "validation": "valid", "test": "test"}
+"""The splits by the names that the tables of published corpora give them."""
 
 Finder = Callable[[str | os.PathLike[str] | None, int | None, bool], Path]
 """Finds, or makes, the folder of a corpus's files, given `cache`, `jobs` and `progress`."""

@@ -167,12 +167,16 @@ class Reading:
 
     def settings(self) -> dict[str, Any]:
         """What the pieces depend on, as JSON values."""
-        grid = None if self.grid is None else [self.grid.n_steps, self.grid.beats_per_bar]
-        name = f"{self.annotate.__module__}.{self.annotate.__qualname__}"
-        override = dict(self.override)
-        return {**asdict(replace(self, annotate=None, grid=None, override={})), "grid": grid, "annotate": name} | {  # type: ignore[arg-type]
-            "pattern": list(self.pattern), "programs": self.programs and list(self.programs), "override": override
-        } | {"format": FORMAT}
+        return {
+            "format": FORMAT,
+            "pattern": list(self.pattern),
+            "voices": self.voices,
+            "n_tracks": self.n_tracks,
+            "programs": None if self.programs is None else list(self.programs),
+            "grid": None if self.grid is None else [self.grid.n_steps, self.grid.beats_per_bar],
+            "annotate": f"{self.annotate.__module__}.{self.annotate.__qualname__}",
+            "override": dict(self.override),
+        }
 
 
 class Folder(Corpus):
@@ -258,16 +262,8 @@ class Folder(Corpus):
         return read_files(self.root, self.store, self.reading, jobs=self.jobs, progress=progress)
 
 
-def load_files(
-    root: Path,
-    store: Path,
-    reading: Reading,
-    *,
-    split: str | None = None,
-    jobs: int | None = None,
-    progress: bool = False,
-) -> tuple[Piece, ...]:
-    """Load the pieces of a folder, of one split or all of them; the first time its files are read.
+def load_files(root: Path, store: Path, reading: Reading, **options: Any) -> tuple[Piece, ...]:
+    """Load the pieces of a folder, of one split or all of them, with the options of `stream_files`.
 
     Raises
     ------
@@ -276,7 +272,7 @@ def load_files(
 
     Taught in: notebooks/05-corpora.ipynb
     """
-    return tuple(stream_files(root, store, reading, split=split, jobs=jobs, progress=progress))
+    return tuple(stream_files(root, store, reading, **options))
 
 
 def stream_files(
@@ -288,7 +284,9 @@ def stream_files(
     jobs: int | None = None,
     progress: bool = False,
 ) -> Iterator[Piece]:
-    """Yield the pieces of a folder one by one, like `load_files`, never holding more than some hundred files' notes.
+    """Yield the pieces of a folder one by one, never holding more than some hundred files' notes.
+
+    The first time its files are read, with `jobs` and `progress` as in `read_files`.
 
     Raises
     ------
@@ -299,7 +297,7 @@ def stream_files(
     """
     read_files(root, store, reading, jobs=jobs, progress=progress)
     text = (store / "pieces.json").read_bytes()
-    table = json.loads(text)
+    table, state = json.loads(text), _identity(store / "pieces.json")
     for chunk, rows in enumerate(table["chunks"]):
         wanted = {row["at"]: row for row in rows if split in (None, row["split"])}
         if not wanted:
@@ -312,12 +310,23 @@ def stream_files(
             _about(store, chunk).unlink(missing_ok=True)
             read_files(root, store, reading, jobs=jobs, progress=progress)
             pieces = load_pieces(store / _notes_name(chunk))
-        if (store / "pieces.json").read_bytes() != text:
-            raise ValueError(f"{root} was read again in another way while its pieces were being loaded")
+        if _identity(store / "pieces.json") != state:  # written again: perhaps with the same result
+            state = _identity(store / "pieces.json")
+            if state is None or (store / "pieces.json").read_bytes() != text:
+                raise ValueError(f"{root} was read again in another way while its pieces were being loaded")
         for at, piece in enumerate(pieces):
             if at in wanted:
                 labels = {**piece.labels, "split": wanted[at]["split"], "group": wanted[at]["group"]}
                 yield replace(piece, labels=labels)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What is another one when a file was written again; None while there is none."""
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        return None
+    return stat.st_ino, stat.st_mtime_ns
 
 
 def read_files(
@@ -345,10 +354,8 @@ def read_files(
     Taught in: notebooks/02-music-as-tensors.ipynb
     """
     files = reading.files(root)
-    # A folder that is gone or empty (a disk that is not there): what was read stands.
-    if (store / "pieces.json").exists() and (not files or _up_to_date(root, store, reading, files)):
-        with contextlib.suppress(OSError, ValueError):  # a report that was deleted or damaged is made again
-            return Report.load(store / "report.json")
+    if report := _known(root, store, reading, files):
+        return report
     if jobs is not None and jobs < 1:
         raise ValueError(f"files are read with at least 1 process, not {jobs}")
     if not files:
@@ -358,7 +365,19 @@ def read_files(
     import filelock
 
     with filelock.FileLock(store / ".lock"):
-        return _read_all(root, store, reading, files, jobs, progress)
+        # Another process may have read them while this one waited.
+        return _known(root, store, reading, files) or _read_all(root, store, reading, files, jobs, progress)
+
+
+def _known(root: Path, store: Path, reading: Reading, files: Sequence[Path]) -> Report | None:
+    """Load the report of what was read, if it stands: nothing changed, or there are no files to read it again.
+
+    A folder that is gone or empty may be on a disk that is not there.
+    """
+    if (store / "pieces.json").exists() and (not files or _up_to_date(root, store, reading, files)):
+        with contextlib.suppress(OSError, ValueError):  # a report that was deleted or damaged is made again
+            return Report.load(store / "report.json")
+    return None
 
 
 def _read_all(
@@ -736,7 +755,7 @@ def _up_to_date(root: Path, store: Path, reading: Reading, files: Sequence[Path]
         settings = {key: value for key, value in table["settings"].items() if key != "voicing"}
     except (ValueError, KeyError, TypeError, AttributeError):  # damaged
         return False
-    if settings != json.loads(json.dumps(reading.settings())) or len(table["chunks"]) != -(-len(files) // CHUNK):
+    if settings != reading.settings() or len(table["chunks"]) != -(-len(files) // CHUNK):
         return False
     for number in range(len(table["chunks"])):
         states = [_state(path, root) for path in files[number * CHUNK : (number + 1) * CHUNK]]

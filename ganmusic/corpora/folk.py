@@ -30,11 +30,11 @@ import numpy as np
 
 from ganmusic import midi
 from ganmusic.corpora.chorales import CORPUS as CHORALES
-from ganmusic.corpora.chorales import PITCH_CLASSES
 from ganmusic.corpora.download import corpus_folder, locked, new_files
 from ganmusic.corpora.fetched import fetched
 from ganmusic.corpora.folder import Annotation, Reading
 from ganmusic.corpora.record import Corpus
+from ganmusic.keys import PITCH_CLASSES
 from ganmusic.pianoroll import Piece, Track
 
 __all__ = ["BOOKS", "CORPUS", "READING", "annotate", "build", "harmonise", "music21_corpus"]

@@ -12,14 +12,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from ganmusic.corpora.download import Archive
-from ganmusic.corpora.fetched import fetched, table
+from ganmusic.corpora.fetched import SPLIT_NAMES, fetched, table
 from ganmusic.corpora.folder import Annotation, Reading
 from ganmusic.corpora.record import Corpus
 
 __all__ = ["CORPUS", "READING", "annotate"]
 
 NAME = "groove"
-SPLIT_NAMES = {"train": "train", "validation": "valid", "test": "test"}
 
 
 def annotate(root: Path, file: Path) -> Annotation:

@@ -95,15 +95,9 @@ def add(
 
 
 def _settings_of(folder: Folder) -> dict[str, Any]:
-    reading = folder.reading
-    return {
-        "root": str(folder.root),
-        "voices": reading.voices,
-        "n_tracks": reading.n_tracks,
-        "programs": None if reading.programs is None else list(reading.programs),
-        "grid": None if reading.grid is None else [reading.grid.n_steps, reading.grid.beats_per_bar],
-        "override": dict(reading.override),
-    }
+    settings = folder.reading.settings()
+    own = ("voices", "n_tracks", "programs", "grid", "override")
+    return {"root": str(folder.root), **{name: settings[name] for name in own}}
 
 
 def find(name: str, cache: str | os.PathLike[str] | None = None) -> Folder | None:

@@ -14,18 +14,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ganmusic.corpora.chorales import PITCH_CLASSES
 from ganmusic.corpora.download import Archive
 from ganmusic.corpora.fetched import fetched
 from ganmusic.corpora.folder import Annotation, Reading
 from ganmusic.corpora.record import Corpus
+from ganmusic.keys import parse_key
 
 __all__ = ["CORPUS", "READING", "annotate"]
 
 NAME = "pop909"
-_SHARPS = {"C#": 1, "Db": 1, "D#": 3, "Gb": 6, "F#": 6, "G#": 8, "A#": 10}
-_PITCH_CLASS = {name: number for number, name in enumerate(PITCH_CLASSES)} | _SHARPS
-_MODES = {"maj": "major", "min": "minor"}
 
 
 def annotate(root: Path, file: Path) -> Annotation:
@@ -45,8 +42,8 @@ def annotate(root: Path, file: Path) -> Annotation:
     if chords:
         moments["chords"] = tuple((float(start), name) for start, _, name in chords)
     for _, _, key in _rows(file.parent / "key_audio.txt")[:1]:
-        tonic, _, mode = key.partition(":")
-        labels |= {"tonic": _PITCH_CLASS[tonic], "mode": _MODES[mode]}
+        tonic, mode = parse_key(key)
+        labels |= {"tonic": tonic, "mode": mode}
     return Annotation(
         labels,
         group=file.stem,
