@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help book serve test quick lint notebooks clean
+.PHONY: help book serve test quick lint notebooks scoreboard clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -56,6 +56,9 @@ lint: $(READY)  ## style and types
 
 notebooks: $(READY)  ## run every notebook again, in place
 	$(BIN)/python scripts/execute_notebooks.py notebooks/*.ipynb
+
+scoreboard: $(READY)  ## train and judge again what the book's scoreboard lists (most of an hour)
+	$(BIN)/python benchmarks/scoreboard.py --jobs $(JOBS)
 
 clean:  ## remove what the targets made, the environment included
 	rm -rf $(VENV) _build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

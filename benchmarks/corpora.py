@@ -1,7 +1,7 @@
 """What is in each corpus on this computer: ``python benchmarks/corpora.py [NAME ...] [--cache FOLDER]``.
 
 For every corpus that can be loaded without a download it prints the measures of the chapter "What is in a
-corpus" (notebooks/05-corpora.ipynb), and the seconds of processor time that loading and measuring took. Loading is
+corpus" (notebooks/corpora.ipynb), and the seconds of processor time that loading and measuring took. Loading is
 timed the second time: the first time the files are read, by as many processes as there are processors, and their notes
 kept. Each corpus is measured in a process of its own, so that one does not pay for another; a corpus that is not on
 disk is named at the end. Prints a table in Markdown.

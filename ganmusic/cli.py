@@ -153,6 +153,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     compose.set_defaults(run_command=_compose, parser=compose)
 
+    _evaluate_parser(commands)
+    _originality_parser(commands)
     _corpora_parser(commands)
 
     info = commands.add_parser(
@@ -163,6 +165,55 @@ def _parser() -> argparse.ArgumentParser:
     info.add_argument("--run", type=Path, metavar="RUN", help="run to describe")
     info.set_defaults(run_command=_info, parser=info)
     return parser
+
+
+def _evaluate_parser(commands: Any) -> None:
+    """Describe ``ganmusic evaluate``."""
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="compare generated music with held-out music",
+        description="Compare generated music with held-out music of a corpus, and with music spoilt on purpose: is it "
+        "music, is it new, is it diverse. Takes a minute or two. Give files and folders of music, or --run.",
+    )
+    evaluate.add_argument(
+        "music", nargs="*", type=Path, metavar="MUSIC", help="MIDI or MusicXML files, or folders of them"
+    )
+    evaluate.add_argument("--run", type=Path, metavar="RUN", help="run of which 250 clips are drawn")
+    evaluate.add_argument(
+        "--against",
+        metavar="CORPUS",
+        help="corpus to compare with (default: that of the run, or chorales); 'ganmusic corpora list' lists them",
+    )
+    evaluate.add_argument(
+        "--bars", type=_whole(1, 64), metavar="N", help="bars of a clip (default: 4, or what the run's network makes)"
+    )
+    evaluate.add_argument(
+        "--seed", type=_whole(0, 2**31 - 1), default=1, metavar="S", help="draws the run's clips (default: 1)"
+    )
+    for suffix, what in (("html", "a page with figures"), ("json", "data")):
+        evaluate.add_argument(f"--{suffix}", type=Path, metavar="OUT", help=f"also write {what} (.{suffix})")
+    evaluate.set_defaults(run_command=_evaluate, parser=evaluate)
+
+
+def _originality_parser(commands: Any) -> None:
+    """Describe ``ganmusic originality``."""
+    originality = commands.add_parser(
+        "originality",
+        help="look for a piece in the music that a network learned from",
+        description="Look for a piece in the training pieces of a corpus, at every step and in every transposition, "
+        "and say how much of held-out pieces is found there. Takes up to a minute.",
+    )
+    originality.add_argument("file", type=Path, metavar="FILE", help="MIDI or MusicXML file of the piece")
+    originality.add_argument(
+        "--against",
+        default="chorales",
+        metavar="CORPUS",
+        help="corpus to look in (default: chorales); 'ganmusic corpora list' lists them",
+    )
+    for suffix, what in (("html", "a page with the passages side by side, to see and hear"), ("json", "data")):
+        originality.add_argument(f"--{suffix}", type=Path, metavar="OUT", help=f"also write {what} (.{suffix})")
+    originality.add_argument("--cache", type=Path, metavar="FOLDER", help="folder of the downloads, as in 'corpora'")
+    originality.set_defaults(run_command=_originality, parser=originality)
 
 
 def _corpora_parser(commands: Any) -> None:
@@ -391,6 +442,66 @@ def _compose(options: argparse.Namespace) -> None:
         piece = sample.compose(n_bars=n_bars, seed=options.seed + i, run=composer, key=options.key)
         Clip(piece).save(path)
     print(out if len(paths) == 1 else f"{paths[0]} to {paths[-1].name}")
+
+
+# evaluate -------------------------------------------------------------------------------------------
+
+
+def _report_files(options: argparse.Namespace) -> list[Path]:
+    """The files that a report is asked for in, if all of them can be written."""
+    found = []
+    for suffix, out in ((".html", options.html), (".json", options.json)):
+        if out is None:
+            continue
+        if out.suffix.lower() != suffix:
+            raise ValueError(f"{out}: the name of this report ends in {suffix}")
+        if out.is_dir():
+            raise ValueError(f"{out}: is a folder, and the report needs a file name")
+        _check_writable(out.parent)
+        found.append(out)
+    return found
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    if bool(options.music) == (options.run is not None):
+        options.parser.error("give files or folders of music, or a run with --run, and not both")
+    outputs = _report_files(options)
+
+    from ganmusic import evaluation, sample
+
+    remarks: tuple[str, ...] = ()
+    if options.run is not None:
+        composer = sample.load_generator(options.run)
+        corpus = options.against or str(composer.card.get("data", {}).get("corpus", "chorales"))
+        clips = evaluation.clips_of_run(composer, options.bars, options.seed)
+        name = f"{len(clips)} clips of {options.run} (seed {options.seed})"
+    else:
+        corpus = options.against or "chorales"
+        clips, remarks = evaluation.read_clips(options.music, corpus, options.bars or 4)
+        name = ", ".join(path.name or str(path) for path in options.music)
+        for remark in remarks:
+            print(f"ganmusic: {remark}", file=sys.stderr)
+    against = evaluation.reference(corpus, clips.roll.sounding.shape[2])
+    report = evaluation.evaluate(clips, against, name=name, remarks=remarks, progress=sys.stderr.isatty())
+    print(report)
+    for out in outputs:
+        report.save(out)
+        print(f"written: {out}")
+
+
+# originality ----------------------------------------------------------------------------------------
+
+
+def _originality(options: argparse.Namespace) -> None:
+    outputs = _report_files(options)
+
+    from ganmusic.originality import originality
+
+    found = originality(options.file, options.against, cache=options.cache, progress=sys.stderr.isatty())
+    print(found)
+    for out in outputs:
+        found.save(out)
+        print(f"written: {out}")
 
 
 # corpora --------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ usually has, and the key that correlates best is taken: the method of Krumhansl 
 the profiles that Albrecht and Shanahan (2013) counted in 490 pieces. A piece tends to end on its tonic, so the last
 note of the lowest track adds a little to the keys it is the tonic of.
 
-Taught in: notebooks/05-corpora.ipynb
+Taught in: notebooks/corpora.ipynb
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _KEYS = [Key(tonic, mode) for mode in PROFILES for tonic in range(12)]
 def estimate_key(piece: Piece) -> Key | None:
     """Find the key of a piece from its notes; None if they say nothing (only drums, one note, all twelve alike).
 
-    Taught in: notebooks/05-corpora.ipynb
+    Taught in: notebooks/corpora.ipynb
     """
     tracks = [track for track in piece.tracks if track.notes and not track.is_drum]
     if not tracks:
@@ -81,7 +81,7 @@ def parse_key(text: str) -> Key:
     ValueError
         If it is none.
 
-    Taught in: notebooks/05-corpora.ipynb
+    Taught in: notebooks/corpora.ipynb
     """
     found = re.fullmatch(r"([A-Ga-g])(#|b|♯|♭)?[ :_-]*(major|maj|M|minor|min|m)?", text.strip())
     if not found:

@@ -270,7 +270,8 @@ def note_starts(roll: Roll) -> BoolArray:
     Taught in: notebooks/02-music-as-tensors.ipynb
     """
     shape = roll.sounding.shape
-    sounding = np.asarray(roll.sounding, dtype=bool).reshape(*shape[:-3], -1, shape[-1])
+    # The number of steps is written out: of no clips at all, it could not be worked out.
+    sounding = np.asarray(roll.sounding, dtype=bool).reshape(*shape[:-3], shape[-3] * shape[-2], shape[-1])
     onset = np.asarray(roll.onset, dtype=bool).reshape(sounding.shape)
     starts = sounding.copy()
     starts[..., 1:, :] &= onset[..., 1:, :] | ~sounding[..., :-1, :]
@@ -342,5 +343,5 @@ def chroma(sounding: npt.NDArray[Any]) -> npt.NDArray[Any]:
     The pitch axis starts on a C and holds whole octaves (`Grid` sees to it), so octaves are the slow axis
     of the fold: ``reshape(..., n_octaves, 12)``. The other way round would group neighbouring semitones.
     """
-    counts: npt.NDArray[Any] = sounding.reshape(*sounding.shape[:-1], -1, 12).sum(-2)
+    counts: npt.NDArray[Any] = sounding.reshape(*sounding.shape[:-1], sounding.shape[-1] // 12, 12).sum(-2)
     return counts

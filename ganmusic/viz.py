@@ -33,11 +33,18 @@ if TYPE_CHECKING:
 __all__ = [
     "COLOURS",
     "SUFFIXES",
+    "bullet_size",
+    "bullets",
+    "compared",
     "curves",
     "describe",
+    "describe_compared",
+    "distributions",
+    "distributions_size",
     "note_name",
     "pianoroll",
     "picture",
+    "png",
     "position",
     "report",
     "save",
@@ -277,6 +284,149 @@ def _save(size: tuple[float, float], draw: Callable[[Figure], object], path: str
         figure.savefig(temporary, format=suffix[1:], dpi=150, metadata=metadata[suffix])
 
 
+#: The marks of `bullets`: of a value that passes, of one that does not, and of one that was not judged.
+_MARKS = {
+    True: ("o", COLOURS[2], "passes"),
+    False: ("X", COLOURS[0], "does not pass"),
+    None: ("s", "0.4", "not judged"),
+}
+#: Where the axis of `bullets` ends: farther values are drawn at the edge.
+_EDGES = (-1.0, 2.0)
+
+
+def bullets(rows: Sequence[Mapping[str, Any]], figure: Figure | None = None) -> Figure:
+    """Draw a bullet chart of a report: each number between held-out music (0) and its control (1).
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        The rows of a report (`ganmusic.evaluation.Row`): ``name``, ``value``, ``real``, ``low``, ``high``, ``null``,
+        ``control`` and ``passed``. Those that lack a number, or whose control is no different, are not drawn.
+    figure : matplotlib figure, optional
+
+    Taught in: notebooks/04-evaluation.ipynb
+    """
+    drawn = _placed(rows)
+    if figure is None:
+        import matplotlib.pyplot as plt
+
+        figure = plt.figure(figsize=bullet_size(rows), layout="constrained")
+    ax = figure.add_subplot()
+    least, most = _EDGES
+    for at, row in enumerate(drawn):
+        low, high, place = (_place(row, row[name]) for name in ("low", "high", "value"))
+        ends = np.clip(sorted((low, high)), least, most)
+        # A band narrower than a line would not be seen.
+        ax.barh(at, max(0.012, ends[1] - ends[0]), left=ends[0], height=0.7, color="0.85", zorder=1)
+        mark, colour, label = _MARKS[row["passed"]]
+        beyond = "<" if place < least else ">" if place > most else mark
+        ax.plot(np.clip(place, least, most), at, marker=beyond, color=colour, ms=6, ls="", zorder=3, clip_on=False)
+    ax.axvline(0, color="0.3", lw=1, zorder=2)
+    ax.axvline(1, color="0.3", lw=1, ls="--", zorder=2)
+    ax.set_yticks(range(len(drawn)), [f"{row['name']} ({row['control']})".replace("_", " ") for row in drawn])
+    ax.set(xlim=_EDGES, ylim=(len(drawn) - 0.4, -0.6), xlabel="place of the value (the control is named in brackets)")
+    ax.set_xticks([-1, 0, 1, 2], ["-1", "held-out music", "its control", "2"])
+    ax.tick_params(length=0, labelsize=8)
+    for mark, colour, label in _MARKS.values():
+        ax.plot([], [], marker=mark, color=colour, ls="", label=label)
+    ax.barh([0], [0], color="0.85", label="band of held-out music")
+    ax.legend(loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=4, frameon=False, fontsize=8)
+    for side in ("top", "right", "left"):
+        ax.spines[side].set_visible(False)
+    return figure
+
+
+def bullet_size(rows: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
+    """Width and height in inches that `bullets` needs.
+
+    Taught in: notebooks/04-evaluation.ipynb
+    """
+    return 7.5, 1.1 + 0.19 * len(_placed(rows))
+
+
+def _placed(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The rows that have a place between real music and a control."""
+    needed = ("value", "low", "high", "place")
+    return [row for row in rows if all(row[name] is not None for name in needed)]
+
+
+def _place(row: Mapping[str, Any], value: float) -> float:
+    return float((value - row["real"]) / (row["null"] - row["real"]))
+
+
+def distributions(
+    values: Mapping[str, Sequence[np.ndarray]],
+    units: Mapping[str, str] | None = None,
+    figure: Figure | None = None,
+) -> Figure:
+    """Draw histograms of clip metrics: generated clips as a line over real ones, which are filled.
+
+    Parameters
+    ----------
+    values : dict
+        For each metric its values in generated and in held-out clips, two arrays; NaN are left out, and metrics that
+        have no number on one side.
+    units : dict, optional
+        The unit of each metric.
+    figure : matplotlib figure, optional
+
+    Taught in: notebooks/04-evaluation.ipynb
+    """
+    known = {name: [column[~np.isnan(column)] for column in columns] for name, columns in values.items()}
+    known = {name: columns for name, columns in known.items() if all(map(len, columns))}
+    if figure is None:
+        import matplotlib.pyplot as plt
+
+        figure = plt.figure(figsize=distributions_size(len(known)), layout="constrained")
+    n_rows = -(-len(known) // _COLUMNS)
+    for at, (name, (mine, theirs)) in enumerate(known.items()):
+        ax = figure.add_subplot(n_rows, _COLUMNS, at + 1)
+        both = np.concatenate([mine, theirs])
+        # Constant values get a bin of some width all the same.
+        low, high = float(both.min()), float(both.max())
+        edges = np.linspace(low, high, 25) if high > low else np.linspace(low - 0.5, low + 0.5, 26)
+        for column, style in ((theirs, {"color": "0.8"}), (mine, {"color": COLOURS[1], "histtype": "step", "lw": 1.4})):
+            ax.hist(column, list(edges), weights=np.full(len(column), 1 / len(column)), **style)
+        ax.set_title(name.replace("_", " "), fontsize=8)
+        if units:
+            ax.set_xlabel(units[name], fontsize=7)
+        ax.tick_params(labelsize=7, length=2)
+        ax.set_yticks([])
+        ax.locator_params(axis="x", nbins=4)
+        for side in ("top", "right", "left"):
+            ax.spines[side].set_visible(False)
+    figure.suptitle("share of clips: blue line generated, grey held-out", fontsize=9)
+    return figure
+
+
+#: Panels beside each other in `distributions`.
+_COLUMNS = 5
+
+
+def distributions_size(n_metrics: int) -> tuple[float, float]:
+    """Width and height in inches that `distributions` needs.
+
+    Taught in: notebooks/04-evaluation.ipynb
+    """
+    return 9.0, 0.5 + 1.3 * -(-n_metrics // _COLUMNS)
+
+
+def png(size: tuple[float, float], draw: Callable[[Figure], object]) -> bytes:
+    """Draw a figure of a size in inches as the bytes of a PNG file, the same each time.
+
+    Taught in: notebooks/04-evaluation.ipynb
+    """
+    from io import BytesIO
+
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, layout="constrained")
+    draw(figure)
+    stream = BytesIO()
+    figure.savefig(stream, format="png", dpi=100, metadata={"Software": None})
+    return stream.getvalue()
+
+
 # The player's picture: pixels around the roll, and of the roll itself.
 _WIDTH, _LEFT, _RIGHT, _TOP, _BOTTOM = 800, 36, 8, 22, 20
 
@@ -338,6 +488,134 @@ def picture(piece: Piece) -> str:
         f"<g font-family='sans-serif' font-size='11' fill='#333'>"
         f"<text x='{_LEFT}' y='14'>{''.join(legend)}</text>{''.join(labels)}</g></svg>"
     )
+
+
+def compared(
+    first: Piece,
+    second: Piece,
+    n_steps: int,
+    bars: tuple[Sequence[tuple[int, int]], Sequence[tuple[int, int]]],
+) -> str:
+    """Write two passages as one SVG, one piano-roll above the other, with the notes that both have filled.
+
+    A note that the other passage does not have, at the same step and pitch, is hollow: one sees what is shared
+    without telling colours apart. Both rolls have the same axes, and each its own bar lines, which need not be
+    at the same steps.
+
+    Parameters
+    ----------
+    first, second : Piece
+        The passages, from step 0; their titles stand above them.
+    n_steps : int
+        Steps that are shown.
+    bars : pair of list of (step, number)
+        Where a bar begins in each passage, and its number.
+
+    Returns
+    -------
+    str
+        An SVG document, the same each time; `describe_compared` gives its alternative text.
+
+    Taught in: notebooks/05-is-it-new.ipynb
+    """
+    shared = _starts(first) & _starts(second)
+    pitches = [note.pitch for piece in (first, second) for track in piece.tracks for note in track.notes] or [60]
+    low, high = min(pitches) - 1, max(pitches) + 2
+    missing = max(0, 14 - (high - low))
+    low, high = low - missing // 2, high + missing - missing // 2
+    width, height = _WIDTH - _LEFT - _RIGHT, min(200, max(100, 5 * (high - low)))
+    head, foot = 36, 18  # two lines of words above a roll, one of numbers below it
+    total = 2 * (head + height + foot) + 16
+    panels = [
+        _panel(piece, shared, n_steps, low, high, lines, at * (head + height + foot), head, width, height)
+        for at, (piece, lines) in enumerate(zip((first, second), bars, strict=True))
+    ]
+    key = "filled: a note that both have at this place and pitch\u2003hollow: a note of this one alone"
+    return (
+        f"<svg xmlns='http://www.w3.org/2000/svg' width='{_WIDTH}' height='{total}' "
+        f"viewBox='0 0 {_WIDTH} {total}'><rect width='100%' height='100%' fill='#fff'/>{''.join(panels)}"
+        f"<text x='{_LEFT}' y='{total - 6}' font-family='sans-serif' font-size='11' fill='#333'>{key}</text></svg>"
+    )
+
+
+def _panel(
+    piece: Piece,
+    shared: set[tuple[int, int]],
+    n_steps: int,
+    low: int,
+    high: int,
+    lines: Sequence[tuple[int, int]],
+    top: int,
+    head: int,
+    width: int,
+    height: int,
+) -> str:
+    """Write one roll of `compared`; inside it a unit is one step wide and one semitone high."""
+    beat = piece.grid.steps_per_beat
+    begin = lines[0][0] % beat if lines else 0
+    bars = {step for step, _ in lines}
+    rows = "".join(
+        f"M0 {high - 1 - pitch}h{n_steps}v1H0z" for pitch in range(low, high) if pitch % 12 in _BLACK_KEYS
+    )
+    beats = "".join(f"M{step} 0v{high - low}" for step in range(begin, n_steps, beat) if step not in bars)
+    edges = "".join(f"M{step} 0v{high - low}" for step, _ in lines)
+    voices, legend = [], []
+    for i, track in enumerate(piece.tracks):
+        colour = COLOURS[i % len(COLOURS)]
+        strokes, holes = [], []
+        for onset, duration, pitch in track.notes:
+            y = high - 0.5 - pitch
+            strokes.append(f"M{onset} {y:g}h{duration - _GAP:g}")
+            if (onset, pitch) not in shared:
+                holes.append(f"M{onset + 0.12:g} {y:g}h{duration - _GAP - 0.24:g}")
+        voices.append(f"<path stroke='{colour}' stroke-width='.8' d='{''.join(strokes)}'/>")
+        voices.append(f"<path stroke='#fff' stroke-width='.44' d='{''.join(holes)}'/>")
+        legend.append(f"<tspan fill='{colour}'>■</tspan> {escape(printable(track.name))}\u2003")
+    labels = [
+        f"<text x='{_LEFT - 5}' text-anchor='end' y='{head + (high - 0.5 - pitch) * height / (high - low) + 3.5:.0f}'>"
+        f"{note_name(pitch)}</text>"
+        for pitch in range(low, high)
+        if pitch % 12 in _LABELLED
+    ]
+    labels += [
+        f"<text x='{_LEFT + step * width / n_steps + 2:.0f}' y='{head + height + 13}'>{number}</text>"
+        for step, number in lines
+        if step < n_steps
+    ]
+    title = escape(_shortened(printable(piece.title), 110))
+    return (
+        f"<g transform='translate(0 {top})'><g transform='translate({_LEFT} {head}) "
+        f"scale({width / n_steps:.5g} {height / (high - low):.5g})' fill='none'>"
+        f"<path fill='#f3f3f3' d='{rows}'/>"
+        f"<path stroke='#ddd' stroke-width='.7' vector-effect='non-scaling-stroke' d='{beats}'/>"
+        f"<path stroke='#999' vector-effect='non-scaling-stroke' d='{edges}'/>{''.join(voices)}</g>"
+        f"<g font-family='sans-serif' font-size='11' fill='#333'>"
+        f"<text x='{_LEFT}' y='14' font-size='13' font-weight='600'>{title}</text>"
+        f"<text x='{_LEFT}' y='30'>{''.join(legend)}</text>{''.join(labels)}</g></g>"
+    )
+
+
+def describe_compared(first: Piece, second: Piece) -> str:
+    """Say in one sentence what `compared` shows: its alternative text.
+
+    Taught in: notebooks/05-is-it-new.ipynb
+    """
+    shared = len(_starts(first) & _starts(second))
+    n_first, n_second = (sum(len(track.notes) for track in piece.tracks) for piece in (first, second))
+    are = "is" if shared == 1 else "are"
+    return (
+        f"Two piano-rolls, one above the other: “{first.title}”, {_count(n_first, 'note')}, and “{second.title}”, "
+        f"{_count(n_second, 'note')}; {_count(shared, 'note')} {are} in both at the same place and pitch."
+    )
+
+
+def _starts(piece: Piece) -> set[tuple[int, int]]:
+    """The step and the pitch at which each note begins."""
+    return {(note.onset, note.pitch) for track in piece.tracks for note in track.notes}
+
+
+def _shortened(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def curves(

@@ -43,14 +43,23 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("pianoroll", "files", "midi", "keys", "voices", "store", "corpora", "data", "losses", "penalties"),
         *("models", "train", "checkpoint", "sample", "metrics"),
     },
+    "evaluation": {
+        *("pianoroll", "files", "midi", "keys", "voices", "store", "corpora", "data", "sample", "metrics"),
+        *("viz", "recipes", "evaluation"),
+    },
+    "originality": {
+        *("pianoroll", "files", "midi", "keys", "voices", "corpora", "data", "metrics", "audio", "viz"),
+        *("player", "recipes", "evaluation"),
+    },
     "cli": {
         *("pianoroll", "files", "midi", "keys", "corpora", "data", "losses", "penalties", "models"),
         *("train", "checkpoint", "sample", "metrics", "audio", "viz", "player", "recipes"),
+        *("evaluation", "originality"),
     },
     "__main__": {"cli"},
     "__init__": {
         *("pianoroll", "midi", "corpora", "data", "losses", "penalties", "models", "train"),
-        *("checkpoint", "sample", "metrics", "audio", "viz", "player", "recipes"),
+        *("checkpoint", "sample", "metrics", "audio", "viz", "player", "recipes", "evaluation", "originality"),
     },
 }
 

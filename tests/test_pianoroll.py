@@ -14,6 +14,7 @@ from ganmusic.pianoroll import (
     Roll,
     Track,
     chroma,
+    note_starts,
     notes_to_roll,
     piece_to_roll,
     roll_to_notes,
@@ -161,3 +162,8 @@ def test_chroma_folds_octaves_not_neighbours() -> None:
     assert counts.shape == (1, 6, 12)
     assert counts[0, 0].tolist() == [2, 1] + [0] * 10
     assert counts[0, 1].tolist() == [0] * 11 + [1]
+
+
+def test_no_clips_at_all_have_no_note_starts() -> None:
+    empty = Roll(*(np.zeros((0, 2, 4, 16, 48), bool) for _ in range(2)))
+    assert note_starts(empty).shape == (0, 2, 4, 16, 48)

@@ -330,3 +330,124 @@ def test_a_report_is_saved_the_same_each_time(suffix, tmp_path):
     with pytest.raises(ValueError, match=r"pictures end in \.png or \.svg"):
         viz.save_report(found_in_a_folder(), tmp_path / "c.pdf")
     assert sorted(tmp_path.iterdir()) == files
+
+
+# Two passages ---------------------------------------------------------------------------------------
+
+# Of the upper one's three notes the first and the last are in the lower one, which has a voice more.
+UPPER = Piece((Track("a & b", (Note(0, 4, 60), Note(4, 4, 62), Note(8, 2, 67)), 19),), Grid(), title="Mine <1>")
+LOWER = Piece(
+    (Track("low", (Note(0, 2, 60), Note(4, 4, 63))), Track("high", (Note(8, 8, 67), Note(20, 4, 72)))),
+    Grid(),
+    title="Bach's",
+)
+BAR_LINES = (((0, 5), (16, 6)), ((4, 12), (20, 13)))
+
+
+def strokes(group: ET.Element) -> list[tuple[str, str, int]]:
+    """``(colour, width, how many)`` of the note strokes in one roll."""
+    return [
+        (path.get("stroke", ""), path.get("stroke-width", ""), path.get("d", "").count("M"))
+        for path in group.iter(SVG + "path")
+        if path.get("stroke-width") in (".8", ".44")
+    ]
+
+
+def test_of_two_passages_the_shared_notes_are_filled_and_the_others_hollow():
+    upper, lower = parse(viz.compared(UPPER, LOWER, 32, BAR_LINES)).findall(SVG + "g")
+    assert strokes(upper) == [(viz.COLOURS[0], ".8", 3), ("#fff", ".44", 1)]
+    assert strokes(lower) == [
+        *((viz.COLOURS[0], ".8", 2), ("#fff", ".44", 1)),
+        *((viz.COLOURS[1], ".8", 2), ("#fff", ".44", 1)),
+    ]
+
+
+def test_two_passages_have_one_axis_of_pitch_and_each_its_own_bars():
+    panels = parse(viz.compared(UPPER, LOWER, 32, BAR_LINES)).findall(SVG + "g")
+    words = [[text.text for text in panel.iter(SVG + "text") if text.text] for panel in panels]
+    pitches = [[word for word in panel if word[0] in "CEG" and word[-1].isdigit()] for panel in words]
+    assert pitches[0] == pitches[1] == ["C4", "E4", "G4", "C5"]
+    assert [panel[-2:] for panel in words] == [["5", "6"], ["12", "13"]]
+    assert [panel[0] for panel in words] == ["Mine <1>", "Bach's"]
+    # The lower one's bars begin at steps 4 and 20, and its beats four steps apart from there.
+    lines = [path.get("d") for path in panels[1].iter(SVG + "path") if path.get("vector-effect")]
+    assert [[part.split()[0] for part in line.split("M")[1:]] for line in lines] == [
+        ["0", "8", "12", "16", "24", "28"],
+        ["4", "20"],
+    ]
+
+
+def test_two_passages_are_told_in_words():
+    assert viz.describe_compared(UPPER, LOWER) == (
+        "Two piano-rolls, one above the other: “Mine <1>”, 3 notes, and “Bach's”, 4 notes; "
+        "2 notes are in both at the same place and pitch."
+    )
+    nothing = replace(LOWER, tracks=(), title="")
+    assert "0 notes are in both" in viz.describe_compared(UPPER, nothing)
+
+
+def test_two_passages_without_notes_and_with_long_names_still_make_a_picture():
+    silent = replace(UPPER, tracks=(Track("t" * 9, ()),), title="x" * 500)
+    svg = viz.compared(silent, silent, 16, ((), ()))
+    assert "x" * 109 + "…" in svg
+    assert len(parse(svg).findall(SVG + "g")) == 2
+    assert svg == viz.compared(silent, silent, 16, ((), ()))
+
+
+# Reports on generated music -------------------------------------------------------------------------
+
+
+def row_of(name: str, value: float | None, passed: bool | None, **numbers: float) -> dict[str, object]:
+    row = {"name": name, "control": "noise", "value": value, "passed": passed, "place": None}
+    row |= {"real": 2.0, "low": 1.5, "high": 3.0, "null": 4.0, **numbers}
+    if value is not None and row["null"] != row["real"]:
+        row["place"] = (value - row["real"]) / (row["null"] - row["real"])
+    return row
+
+
+#: Inside the band; outside; far beyond the control; without a number; no different from its control.
+REPORTED = [
+    row_of("step_rate", 2.5, True),
+    row_of("leap_rate", 1.0, False),
+    row_of("far", 40.0, False, null=1.0),
+    row_of("none", None, None),
+    row_of("blind", 2.0, True, null=2.0),
+]
+
+
+def test_bullets_lie_between_real_music_and_the_control():
+    figure = viz.bullets(REPORTED)
+    (ax,) = figure.axes
+    assert [label.get_text() for label in ax.get_yticklabels()] == [
+        "step rate (noise)", "leap rate (noise)", "far (noise)"
+    ]  # fmt: skip
+    points = [line for line in ax.lines if len(line.get_xdata()) == 1]
+    assert [(float(p.get_xdata()[0]), float(p.get_ydata()[0])) for p in points] == [(0.25, 0), (-0.5, 1), (-1, 2)]
+    assert [p.get_marker() for p in points] == ["o", "X", "<"]
+    bands = [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in ax.patches[:3]]
+    assert bands[:2] == [(-0.25, 0.5)] * 2
+    assert bands[2] == (-1, 0.5)  # the control lies below real music, so the band is the other way round
+
+
+def test_distributions_are_shares_on_one_axis_and_leave_out_what_is_not_there():
+    nothing = np.full(3, np.nan)
+    values = {"a_b": (np.array([0.0, 1, np.nan]), np.array([1.0, 2, 4, 4])), "c": (nothing, np.ones(2))}
+    values["same"] = (np.ones(3), np.ones(2))
+    figure = viz.distributions(values, {"a_b": "notes", "c": "x", "same": "share"})
+    assert [ax.get_title() for ax in figure.axes] == ["a b", "same"]
+    assert [ax.get_xlabel() for ax in figure.axes] == ["notes", "share"]
+    bars = figure.axes[0].patches[:24]
+    assert sum(bar.get_height() for bar in bars) == pytest.approx(1)
+    assert bars[0].get_x() == pytest.approx(0)
+    assert bars[-1].get_x() + bars[-1].get_width() == pytest.approx(4)
+    assert bars[-1].get_height() == 0.5
+
+
+def test_figures_grow_with_what_they_show_and_are_the_same_bytes_each_time():
+    assert viz.bullet_size(REPORTED)[1] > viz.bullet_size(REPORTED[:2])[1]
+    assert viz.distributions_size(11)[1] > viz.distributions_size(5)[1]
+    first, second = (
+        viz.png(viz.bullet_size(REPORTED), lambda figure: viz.bullets(REPORTED, figure)) for _ in range(2)
+    )
+    assert first == second
+    assert first.startswith(b"\x89PNG")

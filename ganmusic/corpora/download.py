@@ -12,7 +12,7 @@ corpus's folder (`filelock`): the second finds the files of the first. The lock 
 stays: if it were deleted while a process waits for it, a third could make another, and both would go on. What is
 unpacked goes to a temporary folder that gets its name last, so a folder ``files`` is never half of a corpus.
 
-Taught in: notebooks/05-corpora.ipynb
+Taught in: notebooks/corpora.ipynb
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class Archive:
     max_unpacked : int
         Most bytes that it may unpack to: a bound on damage, well above the truth.
 
-    Taught in: notebooks/05-corpora.ipynb
+    Taught in: notebooks/corpora.ipynb
     """
 
     url: str
@@ -112,14 +112,14 @@ class Archive:
 class FetchError(RuntimeError):
     """A corpus that could not be fetched, or is not on the disk: says which, why, and what would help.
 
-    Taught in: notebooks/05-corpora.ipynb
+    Taught in: notebooks/corpora.ipynb
     """
 
 
 def cache_folder(cache: str | os.PathLike[str] | None = None) -> Path:
     """Return the folder of all downloads: `cache`, else ``$GANMUSIC_CACHE``, else the system's cache folder.
 
-    Taught in: notebooks/05-corpora.ipynb
+    Taught in: notebooks/corpora.ipynb
     """
     chosen = cache or os.environ.get(CACHE_VARIABLE)
     if chosen:
@@ -137,7 +137,7 @@ def corpus_folder(name: str, cache: str | os.PathLike[str] | None = None) -> Pat
     ValueError
         If the name is not that of a corpus: a lower-case letter, then letters, digits, ``_`` and ``-``.
 
-    Taught in: notebooks/05-corpora.ipynb
+    Taught in: notebooks/corpora.ipynb
     """
     if not re.fullmatch(r"[a-z][a-z0-9_-]*", name):
         raise ValueError(f"{name!r} is not the name of a corpus: small letters, digits, _ and - would fit")
@@ -147,7 +147,7 @@ def corpus_folder(name: str, cache: str | os.PathLike[str] | None = None) -> Pat
 def installed(name: str, cache: str | os.PathLike[str] | None = None) -> bool:
     """Say whether the files of a corpus lie in the cache, whole.
 
-    Taught in: notebooks/05-corpora.ipynb
+    Taught in: notebooks/corpora.ipynb
     """
     return (corpus_folder(name, cache) / "files").is_dir()
 
@@ -160,7 +160,7 @@ def files_folder(name: str, cache: str | os.PathLike[str] | None = None) -> Path
     FetchError
         If the corpus was not fetched.
 
-    Taught in: notebooks/05-corpora.ipynb
+    Taught in: notebooks/corpora.ipynb
     """
     folder = corpus_folder(name, cache)
     if not (folder / "files").is_dir():
@@ -189,7 +189,7 @@ def fetch(
         an archive that would write outside its folder or fill the disk; if the disk has no room. A checksum that
         is wrong leaves nothing behind; a connection that breaks leaves what came, and the next call goes on.
 
-    Taught in: notebooks/05-corpora.ipynb
+    Taught in: notebooks/corpora.ipynb
     """
     folder = corpus_folder(name, cache)
     with locked(folder):
@@ -221,7 +221,7 @@ def remove(name: str, cache: str | os.PathLike[str] | None = None) -> None:
     FetchError
         If nothing of it is in the cache.
 
-    Taught in: notebooks/05-corpora.ipynb
+    Taught in: notebooks/corpora.ipynb
     """
     folder = corpus_folder(name, cache)
     if folder.is_symlink() or not folder.is_dir():
@@ -269,7 +269,7 @@ def _mark(folder: Path) -> None:
 def locked(folder: Path) -> Iterator[None]:
     """Make a corpus's folder, and let one process at a time change what is in it.
 
-    Taught in: notebooks/05-corpora.ipynb
+    Taught in: notebooks/corpora.ipynb
     """
     import filelock
 
@@ -294,7 +294,7 @@ def new_files(folder: Path) -> Iterator[Path]:
     FetchError
         If there is something in the corpus's folder that ganmusic did not make.
 
-    Taught in: notebooks/05-corpora.ipynb
+    Taught in: notebooks/corpora.ipynb
     """
     _mark(folder)
     for left in folder.glob(".unpack-*"):  # by a process that was killed
@@ -499,7 +499,7 @@ def unpack(path: str | os.PathLike[str], folder: Path, max_unpacked: int, *, pro
     OSError
         If the disk has no room, or cannot be written to.
 
-    Taught in: notebooks/05-corpora.ipynb
+    Taught in: notebooks/corpora.ipynb
     """
     from tqdm import tqdm
 

@@ -4,7 +4,7 @@ What was decided on the way: the quadrant (label ``quadrant``: 1 happy, 2 tense,
 file's name, ``Q1_<song>_<clip>.mid``; clips of one song are kept together. The key is that of the corpus's table, where
 a small letter means minor. The clips are transcribed from recordings: their times follow the player, not a clock.
 
-Taught in: notebooks/05-corpora.ipynb
+Taught in: notebooks/corpora.ipynb
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _NATURALS = {"c": 0, "d": 2, "e": 4, "f": 5, "g": 7, "a": 9, "b": 11}
 def annotate(root: Path, file: Path) -> Annotation:
     """Return the quadrant, the song as the group, and the key where the corpus's table has it.
 
-    Taught in: notebooks/05-corpora.ipynb
+    Taught in: notebooks/corpora.ipynb
     """
     # A song is named by the eleven characters of its address, which may be underlines themselves.
     found = re.fullmatch(r"Q([1-4])_(.{11})_(\d+)", file.stem)

@@ -40,7 +40,7 @@ def fetched(name: str, reading: Reading, find: Finder | None = None) -> dict[str
     find : callable, optional
         Where its files are; by default where `ganmusic.corpora.download.fetch` puts them.
 
-    Taught in: notebooks/05-corpora.ipynb
+    Taught in: notebooks/corpora.ipynb
     """
     return {"name": name, "loader": partial(_load, name, reading, find), "home": partial(corpus_folder, name)}
 
@@ -75,7 +75,7 @@ def table(root: Path, pattern: str, key: str) -> dict[str, dict[str, str]]:
     key : str
         Name of the column.
 
-    Taught in: notebooks/05-corpora.ipynb
+    Taught in: notebooks/corpora.ipynb
     """
     for path in sorted(root.rglob(pattern))[:1]:
         with path.open(encoding="utf-8-sig", newline="") as file:

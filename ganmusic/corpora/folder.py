@@ -82,7 +82,7 @@ class Annotation:
     skip : str
         A reason to leave the file out.
 
-    Taught in: notebooks/05-corpora.ipynb
+    Taught in: notebooks/corpora.ipynb
     """
 
     labels: dict[str, Any] = field(default_factory=dict)
@@ -270,7 +270,7 @@ def load_files(root: Path, store: Path, reading: Reading, **options: Any) -> tup
     ValueError
         If no file can be used.
 
-    Taught in: notebooks/05-corpora.ipynb
+    Taught in: notebooks/corpora.ipynb
     """
     return tuple(stream_files(root, store, reading, **options))
 
@@ -293,7 +293,7 @@ def stream_files(
     ValueError
         If no file can be used, or the folder is read again with another result before the last piece came.
 
-    Taught in: notebooks/05-corpora.ipynb
+    Taught in: notebooks/corpora.ipynb
     """
     read_files(root, store, reading, jobs=jobs, progress=progress)
     text = (store / "pieces.json").read_bytes()

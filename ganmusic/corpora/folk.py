@@ -10,7 +10,7 @@ one processor, and kept as MIDI files in the cache. What was decided on the way:
   label ``scale`` keeps the name ('dorian').
 - Tunes with one title are in one group, and so in one split: many are in both books.
 
-Taught in: notebooks/05-corpora.ipynb
+Taught in: notebooks/corpora.ipynb
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ _THIRDS = {"maj": 4, "min": 3}
 def music21_corpus() -> Path:
     """Return the folder of music21's corpus, without importing music21.
 
-    Taught in: notebooks/05-corpora.ipynb
+    Taught in: notebooks/corpora.ipynb
     """
     spec = find_spec("music21")
     assert spec is not None  # noqa: S101  (a dependency)
@@ -87,7 +87,7 @@ def harmonise(piece: Piece, tonic: int, mode: str) -> list[str]:
     list of str [shape=(bar,)]
         Names such as ``'G:maj'``.
 
-    Taught in: notebooks/05-corpora.ipynb
+    Taught in: notebooks/corpora.ipynb
     """
     n_steps, per_beat = piece.grid.n_steps, piece.grid.steps_per_beat
     weight = np.zeros((piece.n_bars, 12))
@@ -112,7 +112,7 @@ def harmonise(piece: Piece, tonic: int, mode: str) -> list[str]:
 def annotate(root: Path, file: Path) -> Annotation:
     """Return the key, the chords, the kind of tune and the book of a tune that `build` wrote.
 
-    Taught in: notebooks/05-corpora.ipynb
+    Taught in: notebooks/corpora.ipynb
     """
     tune = _table(root / TABLE).get(file.name)
     if tune is None:
@@ -147,7 +147,7 @@ def build(paths: Iterable[Path], folder: Path, *, jobs: int | None = None, progr
 
     Tunes that music21 cannot read are left out.
 
-    Taught in: notebooks/05-corpora.ipynb
+    Taught in: notebooks/corpora.ipynb
     """
     from tqdm import tqdm
 

@@ -4,7 +4,7 @@ What was decided on the way: the split is the corpus's own. Because the drummers
 the files are the beats of the music, and what lies between the steps of the grid is how they play. Every note is kept
 at the number that the drum kit sent.
 
-Taught in: notebooks/05-corpora.ipynb
+Taught in: notebooks/corpora.ipynb
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ NAME = "groove"
 def annotate(root: Path, file: Path) -> Annotation:
     """Return what the corpus's table says of a file: drummer, style, tempo, beat or fill, metre, split.
 
-    Taught in: notebooks/05-corpora.ipynb
+    Taught in: notebooks/corpora.ipynb
     """
     row = table(root, "info.csv", "midi_filename").get("/".join(file.parts[-3:]))
     if row is None:

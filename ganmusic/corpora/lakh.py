@@ -4,7 +4,7 @@ What was decided on the way: the tracks of a file are gathered by families of in
 bass and strings, as in the Lakh Pianoroll Dataset (LPD-5). A file is named by its MD5 sum and no sum occurs twice, but
 many songs do, in other arrangements. Thousands of the files are damaged; they are left out, and the report says why.
 
-Taught in: notebooks/05-corpora.ipynb
+Taught in: notebooks/corpora.ipynb
 """
 
 from __future__ import annotations

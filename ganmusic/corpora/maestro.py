@@ -4,7 +4,7 @@ What was decided on the way: the split is the corpus's own, in which a compositi
 The performers were not bound to a clock, and the files name no beats: so there is nothing to lay a grid by, and
 the steps of these pieces are steps of time (the files' nominal 120 beats a minute), not of the music.
 
-Taught in: notebooks/05-corpora.ipynb
+Taught in: notebooks/corpora.ipynb
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ NAME = "maestro"
 def annotate(root: Path, file: Path) -> Annotation:
     """Return the composer, the year and the split that the corpus's table gives for a file.
 
-    Taught in: notebooks/05-corpora.ipynb
+    Taught in: notebooks/corpora.ipynb
     """
     row = table(root, "maestro-v*.csv", "midi_filename").get("/".join(file.parts[-2:]))
     if row is None:

@@ -3,7 +3,7 @@
 What was decided on the way: the instruments differ from piece to piece, so the notes are divided by height into
 four lines, as for a quartet. Movements of one work are kept together. The composer is the name of the folder.
 
-Taught in: notebooks/05-corpora.ipynb
+Taught in: notebooks/corpora.ipynb
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ NAME = "musicnet"
 def annotate(root: Path, file: Path) -> Annotation:
     """Return the composer, and the work as the group: ``Bach/2186_vs6_1.mid`` is a movement of 'Bach vs6'.
 
-    Taught in: notebooks/05-corpora.ipynb
+    Taught in: notebooks/corpora.ipynb
     """
     number, *work = file.stem.split("_")
     composer = file.parent.name

@@ -4,7 +4,7 @@ What was decided on the way: the tracks are those of the machine, two pulse wave
 (``tr``) and noise (``no``). The split is the corpus's own, in which no composer stands in two splits; the game is a
 label and the group. The files count samples of sound, not beats: steps are steps of time.
 
-Taught in: notebooks/05-corpora.ipynb
+Taught in: notebooks/corpora.ipynb
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ NAME = "nesmdb"
 def annotate(root: Path, file: Path) -> Annotation:
     """Return the game, and the split that is the name of the file's folder.
 
-    Taught in: notebooks/05-corpora.ipynb
+    Taught in: notebooks/corpora.ipynb
     """
     found = re.fullmatch(r"(\d+_.+?)_(\d+)_(.*)", file.stem)
     split = file.parent.name

@@ -6,7 +6,7 @@ so the beats are taken from the corpus (``beat_midi.txt``: time, and whether a b
 Its key (``key_audio.txt``) is ``tonic`` and ``mode``, the first where a song changes key. The other versions of each
 song are left out.
 
-Taught in: notebooks/05-corpora.ipynb
+Taught in: notebooks/corpora.ipynb
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def annotate(root: Path, file: Path) -> Annotation:
 
     In a piece a chord is ``[step, name]``.
 
-    Taught in: notebooks/05-corpora.ipynb
+    Taught in: notebooks/corpora.ipynb
     """
     rows = _rows(file.parent / "beat_midi.txt")
     beats = tuple(float(row[0]) for row in rows)

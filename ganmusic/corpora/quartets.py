@@ -3,7 +3,7 @@
 What was decided on the way: the tracks are the four instruments. Movements of one work are kept together. A score is
 read once, which takes music21 up to half a minute for a long one, and its notes are kept in the cache.
 
-Taught in: notebooks/05-corpora.ipynb
+Taught in: notebooks/corpora.ipynb
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ NAME = "quartets"
 def annotate(root: Path, file: Path) -> Annotation:
     """Return the composer, and the work as the group: ``mozart/k458/movement2.mxl`` belongs to 'mozart k458'.
 
-    Taught in: notebooks/05-corpora.ipynb
+    Taught in: notebooks/corpora.ipynb
     """
     composer, *work = file.relative_to(root).with_suffix("").parts
     return Annotation(

@@ -5,7 +5,7 @@ intervals and times, are near-duplicates: versions, transpositions, the same son
 Near-duplicates and stretches of one file are a group, and a group goes into one split, unless the corpus itself
 divides it.
 
-Taught in: notebooks/05-corpora.ipynb
+Taught in: notebooks/corpora.ipynb
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _BUCKET = 64  # pieces with a shingle in common of which every two are compared
 def content(piece: Piece) -> str:
     """Hash the notes of a piece, whatever track they are on and in whatever bar they begin.
 
-    Taught in: notebooks/05-corpora.ipynb
+    Taught in: notebooks/corpora.ipynb
     """
     notes = sorted({note for track in piece.tracks for note in track.notes})
     rows = np.array(notes, dtype=np.int64)
@@ -51,7 +51,7 @@ def sketch(piece: Piece) -> npt.NDArray[np.uint32]:
 
     A shingle is eight notes of the line as intervals and times between onsets: transposition changes nothing.
 
-    Taught in: notebooks/05-corpora.ipynb
+    Taught in: notebooks/corpora.ipynb
     """
     pitched = [track for track in piece.tracks if not track.is_drum] or list(piece.tracks)
     return _sketch(skyline([note for track in pitched for note in track.notes]))
@@ -62,7 +62,7 @@ def sketches(piece: Piece) -> list[npt.NDArray[np.uint32]]:
 
     So a song is known by its melody, whatever is played above it.
 
-    Taught in: notebooks/05-corpora.ipynb
+    Taught in: notebooks/corpora.ipynb
     """
     single = [t for t in piece.tracks if not t.is_drum and len(t.notes) >= 3 * _SHINGLE and polyphony(t.notes) < 1.2]
     busiest = sorted(single, key=lambda track: -len(track.notes))[:4] if len(piece.tracks) > 1 else []
@@ -86,7 +86,7 @@ def _sketch(notes: Sequence[Note]) -> npt.NDArray[np.uint32]:
 def alike(a: npt.NDArray[np.uint32], b: npt.NDArray[np.uint32]) -> float:
     """Estimate, from two sketches, the share of shingles in common of all that the two pieces have: 0 to 1.
 
-    Taught in: notebooks/05-corpora.ipynb
+    Taught in: notebooks/corpora.ipynb
     """
     union = np.union1d(a, b)[:_SKETCH]
     return float(np.isin(union, np.intersect1d(a, b, assume_unique=True)).mean()) if len(union) else 0.0
@@ -110,7 +110,7 @@ def group(
     list of int
         For each piece the number of its group: the place of one of its members.
 
-    Taught in: notebooks/05-corpora.ipynb
+    Taught in: notebooks/corpora.ipynb
     """
     parent = list(range(len(sketches)))
 
@@ -159,7 +159,7 @@ def share_out(groups: Sequence[Sequence[str]]) -> list[str]:
     list of str
         The split of each group, one of `SPLITS`.
 
-    Taught in: notebooks/05-corpora.ipynb
+    Taught in: notebooks/corpora.ipynb
     """
     n = sum(len(group) for group in groups)
     splits = ["train"] * len(groups)
