@@ -1,4 +1,4 @@
-"""What a full report costs: ``python benchmarks/evaluation.py``, about two minutes on one core.
+"""What a full report costs: ``python benchmarks/evaluation.py``, about a minute on one core.
 
 Draws 250 clips of the weights that come with the package, compares them with held-out chorales, and writes the report
 as a page of HTML, in a process of its own and on one thread. Prints the processor time of each part and the most memory

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["atomic_path", "printable", "umask"]
+__all__ = ["atomic_path", "counted", "printable", "umask"]
 
 
 @contextmanager
@@ -52,6 +52,12 @@ def umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def counted(n: float, what: str) -> str:
+    """Say how many there are of something: '1 bar', '3 bars', '2.5 beats'."""
+    number = f"{n:g}" if isinstance(n, float) else str(n)
+    return f"{number} {what}" if n == 1 else f"{number} {what}s"
 
 
 def printable(text: str) -> str:

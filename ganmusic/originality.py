@@ -33,7 +33,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ganmusic import corpora, midi, viz
-from ganmusic.files import atomic_path, printable
+from ganmusic.files import atomic_path, counted, printable
 from ganmusic.metrics.novelty import Matches, NoteIndex, Run, copied_share, longest_run
 from ganmusic.pianoroll import Grid, Note, Piece, Roll, piece_to_roll
 from ganmusic.player import Clip
@@ -101,7 +101,7 @@ class Place:
         low, middle, high = np.percentile(self.held_out, [5, 50, 95])
         form = ".2f" if isinstance(self.value, float) else ".0f"
         return (
-            f"more than in {self.percent:.0f} % of {_count(len(self.held_out), 'held-out piece')} "
+            f"more than in {self.percent:.0f} % of {counted(len(self.held_out), 'held-out piece')} "
             f"({middle:{form}} in the middle, nine in ten from {low:{form}} to {high:{form}})"
         )
 
@@ -163,7 +163,7 @@ class Passage:
         if self.run is None:
             what = f"{self.share:.0%} of the notes from bar {self.bar}, beat {self.beat:g}"
         else:
-            length = f"{_count(self.run.notes, 'note')} in {_count(self.run.beats, 'beat')}"
+            length = f"{counted(self.run.notes, 'note')} in {counted(self.run.beats, 'beat')}"
             what = f"{length}, from bar {self.bar}, beat {self.beat:g}"
         return (
             f"{self.kind}: {what}, are those of {self.source} from bar {self.source_bar}, beat {self.source_beat:g}, "
@@ -247,14 +247,14 @@ class Originality:
     def verdict(self) -> str:
         """What two of the numbers say, the mean copied share and the notes of the longest run of all voices.
 
-        About one held-out piece in ten is itself above 95 % of the others in one of the two: 7 of 60 chorales in four
-        bars, 4 of 60 in twelve.
+        A held-out piece is itself above 95 % of the others in each of the two once in twenty times, so in one of them
+        at most about once in ten.
         """
         name = f"copied share, {max(n for n in LENGTHS if n <= self.n_bars)} bars"
         share, run = self.places[name], self.places["longest run, all voices: notes"]
         if self.n_notes < FEWEST_NOTES * self.n_bars:
             return (
-                f"No verdict: it has {_count(self.n_notes, 'note')} in {_count(self.n_bars, 'bar')}, and so few are "
+                f"No verdict: it has {counted(self.n_notes, 'note')} in {counted(self.n_bars, 'bar')}, and so few are "
                 "found in any music."
             )
         if share.value >= 0.95:
@@ -312,8 +312,8 @@ class Originality:
     def _head(self) -> str:
         title = f"“{self.title}”, " if self.title else ""
         return (
-            f"{title}{_count(self.n_bars, 'bar')} of {self.metre}, beside {self.corpus}: "
-            f"{_count(self.n_training, 'training piece')}, {_count(self.n_held_out, 'held-out piece')}"
+            f"{title}{counted(self.n_bars, 'bar')} of {self.metre}, beside {self.corpus}: "
+            f"{counted(self.n_training, 'training piece')}, {counted(self.n_held_out, 'held-out piece')}"
         )
 
     @property
@@ -323,7 +323,7 @@ class Originality:
         shorter = sum(n < self.n_bars for n in self.held_out_bars)
         if shorter:
             remarks.append(
-                f"{shorter} of {_count(self.n_held_out, 'held-out piece')} have fewer bars than the piece, and so "
+                f"{shorter} of {counted(self.n_held_out, 'held-out piece')} have fewer bars than the piece, and so "
                 "fewer chances of a long run or of a passage much like another."
             )
         remarks += [f"It is too short for passages of {n} bars." for n in LENGTHS if n > self.n_bars]
@@ -430,7 +430,7 @@ def originality(
         found = "drums alone" if any(track.notes for track in whole.tracks) else "no notes"
         raise ValueError(f"{name} has {found}, and where pitched notes begin is what is compared")
     if piece.n_bars < LENGTHS[0]:
-        raise ValueError(f"{name} has {_count(piece.n_bars, 'bar')}, and the shortest passage that is compared has 2")
+        raise ValueError(f"{name} has {counted(piece.n_bars, 'bar')}, and the shortest passage that is compared has 2")
     music_of_metre = against.of_metre(piece.grid, name)
     measured = _measure(piece, music_of_metre.index)
     ours = measured.numbers
@@ -453,7 +453,7 @@ def originality(
     return Originality(
         title=printable(whole.title),
         n_bars=piece.n_bars,
-        n_notes=len({(note.onset, note.pitch) for track in piece.tracks for note in track.notes}),
+        n_notes=len(piece.starts),
         corpus=corpus,
         metre=_describe(piece.grid),
         n_training=len(sources),
@@ -510,7 +510,7 @@ class _Against:
     def of_metre(self, grid: Grid, name: str) -> _Metre:
         found = self.metres.get(_bars(grid))
         if found is None:
-            known = " or ".join(f"{steps} steps in {_count(beats, 'beat')}" for steps, beats in self.metres)
+            known = " or ".join(f"{steps} steps in {counted(beats, 'beat')}" for steps, beats in self.metres)
             raise ValueError(
                 f"{name} has bars of {_describe(grid)}, and the training pieces of {self.name} have bars of {known}"
             )
@@ -538,7 +538,7 @@ def _bars(grid: Grid) -> tuple[int, int]:
 
 
 def _describe(grid: Grid) -> str:
-    return f"{grid.n_steps} steps in {_count(grid.beats_per_bar, 'beat')}"
+    return f"{grid.n_steps} steps in {counted(grid.beats_per_bar, 'beat')}"
 
 
 def _title(piece: Piece) -> str:
@@ -619,8 +619,7 @@ def _excerpt(piece: Piece, step: int, n_steps: int, semitones: int = 0, track: i
 def _apart(piece: Piece, matches: Matches, n_bars: int) -> list[_Match]:
     """The most copied passages of some bars that do not overlap, the best first."""
     bar = piece.grid.n_steps
-    starts = {(note.onset, note.pitch) for track in piece.tracks for note in track.notes}
-    in_bar = np.bincount([onset // bar for onset, _ in starts], minlength=piece.n_bars)
+    in_bar = np.bincount([onset // bar for onset, _ in piece.starts], minlength=piece.n_bars)
     n_notes = np.convolve(in_bar, np.ones(n_bars, int), "valid")
     enough = n_notes >= np.median(n_notes[n_notes > 0]) / 2
     share = matches.share[0]
@@ -661,8 +660,7 @@ def _passage(piece: Piece, source: Piece, kind: str, match: _Match, run: Run | N
     theirs = replace(theirs, title=f"{name}, from bar {source_bar}, beat {beat:g}{moved}", tempo=piece.tempo)
     share = match.share
     if share is None:
-        both = [{(note.onset, note.pitch) for track in one.tracks for note in track.notes} for one in (ours, theirs)]
-        share = len(both[0] & both[1]) / max(map(len, both))
+        share = len(ours.starts & theirs.starts) / max(len(ours.starts), len(theirs.starts))
     lines = (_bar_lines(piece, match.onset, match.n_steps), _bar_lines(source, match.step, match.n_steps))
     begin = _place(piece, run.onset if run else match.onset)
     begin_there = _place(source, run.step if run else match.step)
@@ -686,12 +684,8 @@ def _bar_lines(piece: Piece, step: int, n_steps: int) -> tuple[tuple[int, int], 
 def _interval(semitones: int) -> str:
     if not semitones:
         return "at the same pitch"
-    return f"{_count(abs(semitones), 'semitone')} {'higher' if semitones > 0 else 'lower'}"
+    return f"{counted(abs(semitones), 'semitone')} {'higher' if semitones > 0 else 'lower'}"
 
 
 def _shown(value: float) -> str:
     return f"{value:.2f}" if isinstance(value, float) else str(value)
-
-
-def _count(n: float, what: str) -> str:
-    return f"{n:g} {what}" if n == 1 else f"{n:g} {what}s"

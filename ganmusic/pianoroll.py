@@ -159,6 +159,11 @@ class Piece:
         return -(-self.end // self.grid.n_steps)
 
     @property
+    def starts(self) -> set[tuple[int, int]]:
+        """Where notes begin, all tracks together: their onsets and pitches."""
+        return {(note.onset, note.pitch) for track in self.tracks for note in track.notes}
+
+    @property
     def seconds(self) -> float:
         """Length up to the last note's end, in seconds at `tempo`."""
         return self.end / self.grid.steps_per_beat * 60.0 / self.tempo

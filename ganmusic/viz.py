@@ -21,7 +21,7 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
-from ganmusic.files import atomic_path, printable
+from ganmusic.files import atomic_path, counted, printable
 from ganmusic.pianoroll import Grid, Piece, Roll, roll_to_piece
 
 if TYPE_CHECKING:
@@ -75,19 +75,15 @@ def describe(piece: Piece) -> str:
     """Say in one sentence what a piano-roll of the piece shows: its alternative text."""
     pitches = [note.pitch for track in piece.tracks for note in track.notes]
     title = f" of “{piece.title}”" if piece.title else ""
-    voices = _count(len(piece.tracks), "voice")
+    voices = counted(len(piece.tracks), "voice")
     if not pitches:
         return f"Piano-roll{title}: {voices}, no notes."
     names = ", ".join(track.name for track in piece.tracks)
     return (
-        f"Piano-roll{title}: {voices} ({names}), {_count(piece.n_bars, 'bar')} "
-        f"at {piece.tempo:g} beats a minute, {_count(len(pitches), 'note')} "
+        f"Piano-roll{title}: {voices} ({names}), {counted(piece.n_bars, 'bar')} "
+        f"at {piece.tempo:g} beats a minute, {counted(len(pitches), 'note')} "
         f"from {note_name(min(pitches))} to {note_name(max(pitches))}."
     )
-
-
-def _count(n: int, thing: str) -> str:
-    return f"{n} {thing}" if n == 1 else f"{n} {thing}s"
 
 
 def _as_piece(music: Piece | Roll, grid: Grid | None) -> Piece:
@@ -518,7 +514,7 @@ def compared(
 
     Taught in: notebooks/05-is-it-new.ipynb
     """
-    shared = _starts(first) & _starts(second)
+    shared = first.starts & second.starts
     pitches = [note.pitch for piece in (first, second) for track in piece.tracks for note in track.notes] or [60]
     low, high = min(pitches) - 1, max(pitches) + 2
     missing = max(0, 14 - (high - low))
@@ -600,18 +596,13 @@ def describe_compared(first: Piece, second: Piece) -> str:
 
     Taught in: notebooks/05-is-it-new.ipynb
     """
-    shared = len(_starts(first) & _starts(second))
+    shared = len(first.starts & second.starts)
     n_first, n_second = (sum(len(track.notes) for track in piece.tracks) for piece in (first, second))
     are = "is" if shared == 1 else "are"
     return (
-        f"Two piano-rolls, one above the other: “{first.title}”, {_count(n_first, 'note')}, and “{second.title}”, "
-        f"{_count(n_second, 'note')}; {_count(shared, 'note')} {are} in both at the same place and pitch."
+        f"Two piano-rolls, one above the other: “{first.title}”, {counted(n_first, 'note')}, and “{second.title}”, "
+        f"{counted(n_second, 'note')}; {counted(shared, 'note')} {are} in both at the same place and pitch."
     )
-
-
-def _starts(piece: Piece) -> set[tuple[int, int]]:
-    """The step and the pitch at which each note begins."""
-    return {(note.onset, note.pitch) for track in piece.tracks for note in track.notes}
 
 
 def _shortened(text: str, longest: int) -> str:

@@ -27,6 +27,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ganmusic.files import counted
 from ganmusic.pianoroll import Note, Piece, Track
 
 __all__ = [
@@ -169,7 +170,7 @@ class Voicing:
         if len(by_name) == len(tracks) and by_name.keys() <= set(self.names):  # a voice may be silent in a piece
             return [(name, track.notes, track, f"is named {name!r}") for name, track in by_name.items()]
         if len(tracks) != len(names):
-            raise ValueError(f"it has {_count(len(tracks), 'track')}, and the corpus has {len(names)}")
+            raise ValueError(f"it has {counted(len(tracks), 'track')}, and the corpus has {len(names)}")
         pairs = enumerate(zip(names, tracks, strict=True), start=1)
         return [(name, track.notes, track, f"is track {i}") for i, (name, track) in pairs]
 
@@ -255,7 +256,7 @@ def choose(
         fixed: dict[str, tuple[str, ...]] = {"roles": ROLES, "families": FAMILIES}
         n = {"roles": 5, "families": 5, "skyline": 1}.get(rule, n_tracks or 4)
         if n_tracks not in (None, n):
-            raise ValueError(f"the rule {rule!r} makes {_count(n, 'voice')}, not {n_tracks}")
+            raise ValueError(f"the rule {rule!r} makes {counted(n, 'voice')}, not {n_tracks}")
         if rule == "lines" and n == 1:
             raise ValueError("the rule 'lines' makes 2 voices or more; for one there is 'skyline'")
         names = fixed.get(rule) or (
@@ -303,7 +304,7 @@ def _usual_parts(
 ) -> tuple[tuple[str, ...], tuple[int, ...], tuple[bool, ...]]:
     """Name each part as most files do, and give it the program and kind that most have."""
     if not files:
-        raise ValueError(f"no piece has {_count(n, 'track')} with notes")
+        raise ValueError(f"no piece has {counted(n, 'track')} with notes")
     columns = list(zip(*files, strict=True))
     usual = [Counter(track.name.strip() for track in column).most_common(1)[0] for column in columns]
     names = [name if name and 2 * count > len(files) else "" for name, count in usual]
@@ -455,7 +456,3 @@ def _merged(parts: Sequence[Sequence[Note]]) -> tuple[Note, ...]:
             duration = min(duration, after[1] - onset)
         notes.append(Note(onset, duration, pitch))
     return tuple(sorted(notes))
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"

@@ -24,7 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "musicxml": {"pianoroll", "files", "quantise"},
     "midi": {"pianoroll", "files", "quantise", "musicxml"},
     "keys": {"pianoroll"},
-    "voices": {"pianoroll"},
+    "voices": {"pianoroll", "files"},
     "store": {"pianoroll", "files"},
     "corpora": {"pianoroll", "files", "quantise", "midi", "keys", "voices", "store", "corpora"},
     "losses": set(),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ganmusic.files import atomic_path
+from ganmusic.files import atomic_path, counted
 
 
 def test_the_file_appears_when_it_is_whole(tmp_path: Path) -> None:
@@ -47,3 +47,10 @@ def test_a_folder_is_not_overwritten(tmp_path: Path) -> None:
 def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), atomic_path(tmp_path / "none" / "song.mid"):
         raise AssertionError("never reached")
+
+
+@pytest.mark.parametrize(
+    ("n", "said"), [(1, "1 bar"), (0, "0 bars"), (1.0, "1 bar"), (2.5, "2.5 bars"), (1234567, "1234567 bars")]
+)
+def test_things_are_counted_in_words(n: float, said: str) -> None:
+    assert counted(n, "bar") == said

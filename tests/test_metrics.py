@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from music21 import chord, interval, note, voiceLeading
 from scipy import linalg
 from scipy.stats import entropy, wasserstein_distance
+from sklearn.metrics import roc_auc_score
 
 from ganmusic import corpora, metrics
 from ganmusic.data import windows
@@ -920,6 +921,18 @@ def test_every_control_is_farther_than_held_out_music(real):
     own = frechet_distance(space(half[1]), reference)
     for name, control in CONTROLS.items():
         assert frechet_distance(space(control(half[1], GRID)), reference) > 2 * own, name
+
+
+def test_the_share_of_major_chords_tells_the_mode_of_chorales():
+    pieces = corpora.CORPORA["chorales"].load("test")
+    major, share = [], []
+    for piece in pieces:
+        plane = piece_to_roll(piece)
+        chord = harmony.chords(Roll(*(each[None] for each in plane)), piece.grid)
+        known = chord[(chord >= 0) & (chord < 24)]
+        major.append(piece.labels["mode"] == "major")
+        share.append((known < 12).mean())
+    assert 0.8 < roc_auc_score(major, share) < 0.96
 
 
 def test_half_a_beat_is_rounded_up_where_the_grid_has_no_half():

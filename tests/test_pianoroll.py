@@ -164,6 +164,11 @@ def test_chroma_folds_octaves_not_neighbours() -> None:
     assert counts[0, 1].tolist() == [0] * 11 + [1]
 
 
+def test_a_piece_says_where_its_notes_begin_whoever_plays_them() -> None:
+    tracks = (Track("a", (Note(0, 2, 50), Note(3, 1, 52))), Track("b", (Note(0, 4, 50), Note(2, 1, 61))))
+    assert Piece(tracks, GRID).starts == {(0, 50), (3, 52), (2, 61)}
+
+
 def test_no_clips_at_all_have_no_note_starts() -> None:
     empty = Roll(*(np.zeros((0, 2, 4, 16, 48), bool) for _ in range(2)))
     assert note_starts(empty).shape == (0, 2, 4, 16, 48)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +89,29 @@ def test_a_cell_says_mean_range_and_whether_all_seeds_pass():
     assert page.cell([1.0, 2.0, 3.0], [True, True, False]) == "<td>2.00<br><small>1.00 to 3.00</small></td>"
     assert "✓" in page.cell([1.0, 1.0], [True, True])
     assert page.cell([None, None], [None, None]) == "<td>–</td>"
+
+
+def test_what_the_page_says_in_words_is_in_the_results(board):
+    text = (ROOT / "book" / "scoreboard.md").read_text(encoding="utf-8")
+    clips = board["facts"]["clips"]
+    assert f"{clips['held_out_pieces']} pieces that no network was trained on" in text
+    assert f"four bars long, {clips['generated']} of each entry" in text
+    assert board["facts"]["bars"] == 4
+    assert board["facts"]["divisions"] == 20
+    assert "divided in two at random, twenty times" in text
+
+
+def test_the_model_card_has_the_numbers_of_the_scoreboard(board):
+    """Both are of the same three sampling seeds."""
+    card = (files("ganmusic") / "weights" / "chorales" / "README.md").read_text(encoding="utf-8")
+    (shipped,) = (entry for entry in board["entries"] if entry["name"] == "shipped weights")
+    rows = {row["name"]: row for row in board["rows"]}
+    said = re.findall(r"^\| ([a-z0-9 ]+) \| (\S+) \| (\S+) \| (\S+) to (\S+) \| (\S+) \(", card, re.MULTILINE)
+    assert {name.replace(" ", "_") for name, *_ in said} == set(rows)
+    for name, *numbers in said:
+        row, values = rows[name.replace(" ", "_")], shipped["values"][name.replace(" ", "_")]
+        expected = [np.mean(values), row["real"], row["low"], row["high"], row["null"]]
+        assert [float(number) for number in numbers] == pytest.approx(expected, rel=2e-3, abs=1e-3), name
 
 
 def test_names_are_escaped():

@@ -11,8 +11,8 @@ Two kinds of numbers are compared in two ways:
   is Cohen's d, with a bootstrap interval for which whole pieces are drawn, as clips of one piece are not independent.
 - A *statistic* (`STATISTICS`) has a value for a whole set, and depends on the size of the sets. So held-out pieces are
   divided at random into two halves, many times: one half is the reference, and the other stands for real music, which
-  gets a value too. Generated clips pass if they do no worse than nineteen of twenty such halves of real
-  music, with as many clips.
+  gets a value too, with as many clips. The band from the 5th to the 95th percentile of its values is widened by the
+  root of two, since halves of one set stray less than new pieces would; generated clips pass if they do no worse.
 
 Neither proves that music is good or new. The `Verdict` therefore asks for several things at once.
 

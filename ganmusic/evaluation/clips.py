@@ -17,6 +17,7 @@ import numpy.typing as npt
 from ganmusic import metrics, midi, recipes
 from ganmusic.corpora.folder import Reading
 from ganmusic.data import Windows, windows
+from ganmusic.files import counted
 from ganmusic.keys import estimate_key
 from ganmusic.pianoroll import Grid, IntArray, Piece, Roll
 from ganmusic.sample import Composer, load_generator, sample_rolls
@@ -265,8 +266,7 @@ def _read(path: Path, form: recipes.Layout, n_bars: int, corpus: str) -> tuple[W
         )
     n_full = int((bars.last - bars.first).sum())
     if n_full < n_bars:
-        full = "no full bar" if not n_full else "1 full bar" if n_full == 1 else f"{n_full} full bars"
-        raise ValueError(f"it has {full}, and a clip has {n_bars}")
+        raise ValueError(f"it has {counted(n_full, 'full bar') if n_full else 'no full bar'}, and a clip has {n_bars}")
     return windows(bars, n_bars), remarks
 
 

@@ -47,7 +47,7 @@ class Row:
         Of the generated music, of held-out music, and of the control.
     low, high : float, optional
         Band of real music: 5th and 95th percentile, for a clip metric of single held-out clips (it reaches to their
-        mean at least), for a statistic of its values over the divisions.
+        mean at least), for a statistic of its values over the divisions, widened by the root of two.
     d, d_low, d_high : float, optional
         Cohen's d of generated to held-out clips, ``(value - real) / sqrt((s_1^2 + s_2^2) / 2)``, and its 95 % interval.
     control : str
@@ -236,8 +236,9 @@ class Report:
             f"{describe(Grid(**facts['grid']))}.",
             "Band: for the mean of a clip metric the 5th to 95th percentile of single held-out clips; for a statistic "
             f"of whole sets that of its values between halves of the held-out pieces, divided {facts['divisions']} "
-            f"times, at {n['each_side']} clips a side. d: Cohen's, with its 95 % bootstrap interval over pieces. What "
-            "lies in its band passes, and a mean whose interval of d holds 0 and nothing beyond 0.5 to either side. "
+            f"times, at {n['each_side']} clips a side, and widened by the root of two. d: Cohen's, with its 95 % "
+            "bootstrap interval over pieces. What lies in its band passes, and a mean whose interval of d holds 0 and "
+            "nothing beyond 0.5 to either side. "
             "Place: 0 at held-out music, 1 at the control.",
             *([f"Spoilt music passes too, so that to pass says little: {', '.join(deaf)}."] if deaf else []),
             f"Chance started from {facts['seed']}. "

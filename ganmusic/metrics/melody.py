@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import wasserstein_distance
 
 from ganmusic.metrics.harmony import FloatArray, divide, mean_where
 from ganmusic.metrics.reading import highest, once
@@ -91,6 +90,9 @@ def interval_distance(roll: Roll, reference: Roll, grid: Grid) -> float:
 
     Taught in: notebooks/04-evaluation.ipynb
     """
+    # It takes half a second to import, and training, which reads this module, has no use for it.
+    from scipy.stats import wasserstein_distance
+
     n_tracks = [clips.sounding.shape[1] for clips in (roll, reference)]
     if n_tracks[0] != n_tracks[1]:
         raise ValueError(f"intervals are compared track by track, and {n_tracks[0]} tracks are not {n_tracks[1]}")

@@ -23,8 +23,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial.distance import cdist
-from scipy.stats import mannwhitneyu
 
+from ganmusic.metrics import check_grid
 from ganmusic.metrics.distribution import TooFewClips
 from ganmusic.metrics.harmony import FloatArray, divide
 from ganmusic.pianoroll import Grid, Note, Piece, Roll, Track, note_starts
@@ -189,14 +189,11 @@ class NoteIndex:
         Taught in: notebooks/05-is-it-new.ipynb
         """
         shape = roll.sounding.shape
-        if len(shape) != 5 or shape[3:] != (grid.n_steps, grid.n_pitches):
-            raise ValueError(
-                f"rolls of shape {shape} are not (n, track, bar, {grid.n_steps}, {grid.n_pitches}) as the grid has it"
-            )
+        check_grid(roll, grid)
         _check_bars(grid, self.grid, "clips are compared with training pieces of the same bars only")
         if not 1 <= n_bars <= shape[2]:
             raise ValueError(f"clips of {shape[2]} bars have no passages of {n_bars} bars")
-        starts = np.asarray(note_starts(roll).any(1)) if roll.sounding.size else np.zeros((shape[0], *shape[2:]), bool)
+        starts = np.asarray(note_starts(roll).any(1))
         search = _Search(self._notes, self._ends, n_bars * grid.n_steps)
         found = np.zeros((3, shape[0], shape[2] - n_bars + 1), np.int64)
         share = np.full(found.shape[1:], np.nan)
@@ -354,6 +351,9 @@ def mann_whitney_z(x: FloatArray, y: FloatArray) -> float:
 
     Taught in: notebooks/05-is-it-new.ipynb
     """
+    # It takes half a second to import, and to look for one piece's copies it is not needed.
+    from scipy.stats import mannwhitneyu
+
     columns = [np.asarray(values, float) for values in (x, y)]
     if any(column.ndim != 1 for column in columns):
         raise ValueError(f"columns of values are compared, not arrays of shape {[c.shape for c in columns]}")
