@@ -9,6 +9,7 @@ function that does the work, and ``--help`` answers at once.
 from __future__ import annotations
 
 import argparse
+import io
 import math
 import os
 import sys
@@ -41,6 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         If the arguments are not understood (code 2), or ask for help or the version (code 0).
     """
     parser = _parser()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a name that the terminal cannot show ends no command
     options = parser.parse_args(arguments)
     try:
         options.run_command(options)
@@ -188,7 +191,11 @@ def _evaluate_parser(commands: Any) -> None:
         "--bars", type=_whole(1, 64), metavar="N", help="bars of a clip (default: 4, or what the run's network makes)"
     )
     evaluate.add_argument(
-        "--seed", type=_whole(0, 2**31 - 1), default=1, metavar="S", help="draws the run's clips (default: 1)"
+        "--seed",
+        type=_whole(0, 2**31 - 1),
+        default=1,
+        metavar="S",
+        help="decides all that is drawn by chance (default: 1)",
     )
     for suffix, what in (("html", "a page with figures"), ("json", "data")):
         evaluate.add_argument(f"--{suffix}", type=Path, metavar="OUT", help=f"also write {what} (.{suffix})")
@@ -462,6 +469,15 @@ def _report_files(options: argparse.Namespace) -> list[Path]:
     return found
 
 
+def _save_and_show(report: Any, outputs: Sequence[Path]) -> None:
+    """Write the files first: what reads the output may stop reading."""
+    for out in outputs:
+        report.save(out)
+    print(report)
+    for out in outputs:
+        print(f"written: {out}")
+
+
 def _evaluate(options: argparse.Namespace) -> None:
     if bool(options.music) == (options.run is not None):
         options.parser.error("give files or folders of music, or a run with --run, and not both")
@@ -482,11 +498,10 @@ def _evaluate(options: argparse.Namespace) -> None:
         for remark in remarks:
             print(f"ganmusic: {remark}", file=sys.stderr)
     against = evaluation.reference(corpus, clips.roll.sounding.shape[2])
-    report = evaluation.evaluate(clips, against, name=name, remarks=remarks, progress=sys.stderr.isatty())
-    print(report)
-    for out in outputs:
-        report.save(out)
-        print(f"written: {out}")
+    report = evaluation.evaluate(
+        clips, against, seed=options.seed, name=name, remarks=remarks, progress=sys.stderr.isatty()
+    )
+    _save_and_show(report, outputs)
 
 
 # originality ----------------------------------------------------------------------------------------
@@ -498,10 +513,7 @@ def _originality(options: argparse.Namespace) -> None:
     from ganmusic.originality import originality
 
     found = originality(options.file, options.against, cache=options.cache, progress=sys.stderr.isatty())
-    print(found)
-    for out in outputs:
-        found.save(out)
-        print(f"written: {out}")
+    _save_and_show(found, outputs)
 
 
 # corpora --------------------------------------------------------------------------------------------

@@ -56,7 +56,7 @@ def umask() -> int:
 
 def counted(n: float, what: str) -> str:
     """Say how many there are of something: '1 bar', '3 bars', '2.5 beats'."""
-    number = f"{n:g}" if isinstance(n, float) else str(n)
+    number = f"{n:g}" if isinstance(n, float) else f"{n:,}"
     return f"{number} {what}" if n == 1 else f"{number} {what}s"
 
 

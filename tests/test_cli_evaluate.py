@@ -75,6 +75,7 @@ def test_clips_of_a_run_are_compared_with_what_it_learned_from(quick, tmp_path, 
     assert main(["evaluate", "--run", "my-run", "--seed", "4"]) == 0
     out, _ = capsys.readouterr()
     assert out.startswith("30 clips of my-run (seed 4) beside held-out chorales\n")
+    assert "Chance started from 4." in out
     assert quick == [("chorales", 4)]
 
 
@@ -84,7 +85,7 @@ def test_another_number_of_bars_and_another_corpus_are_asked_for(quick, tmp_path
     assert main(["evaluate", str(tmp_path / "solo.mid"), "--bars", "2", "--against", "chorales"]) == 0
     assert quick == [("chorales", 2)]
     out, err = capsys.readouterr()
-    assert "4 generated clips from 1 pieces" in out
+    assert "4 generated clips from 1 generated piece (" in out
     assert "its tracks (solo) become those of 'chorales' by the rule 'lines'" in err
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,27 @@ def test_what_cannot_be_compared_is_one_line(
     assert "ganmusic corpora fetch" in fails(
         [str(tune), "--against", "nesmdb", "--cache", str(tmp_path / "c")], capsys
     )
+
+
+@pytest.mark.parametrize("reader", ["closed", "ascii"])
+def test_what_reads_the_output_cannot_keep_the_files_from_being_written(
+    tune: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reader: str
+) -> None:
+    out = tmp_path / "pipe"
+    if reader == "closed":
+        read, write = os.pipe()
+        os.close(read)
+        stream = os.fdopen(write, "w", encoding="utf-8")
+    else:
+        stream = out.open("w", encoding="ascii")
+    monkeypatch.setattr("sys.stdout", stream)
+    page, data = tmp_path / "tune.html", tmp_path / "tune.json"
+    assert main(["originality", str(tune), "--against", "two", "--html", str(page), "--json", str(data)]) == 0
+    assert json.loads(data.read_text(encoding="utf-8"))["title"] == "Learned"
+    assert "Learned" in page.read_text(encoding="utf-8")
+    stream.close()
+    if reader == "ascii":
+        assert "?Learned?" in out.read_text(encoding="ascii")
 
 
 def test_it_needs_a_file(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,12 +7,26 @@ import math
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ganmusic import evaluation, midi
-from ganmusic.evaluation import Clips, Condition, Reference, Report, Row, Verdict, evaluate, read_clips, reference
+from ganmusic.evaluation import (
+    Clips,
+    Condition,
+    Reference,
+    Report,
+    Row,
+    Verdict,
+    clips_of_run,
+    evaluate,
+    read_clips,
+    reference,
+)
+from ganmusic.evaluation.clips import joined
+from ganmusic.evaluation.report import verdict_of
 from ganmusic.metrics import METRICS
 from ganmusic.metrics import evaluate as measure
 from ganmusic.metrics.controls import CONTROLS
@@ -244,6 +258,27 @@ def test_copies_with_noise_fail_in_novelty(bach):
     assert report["copied_share_2_bars"].place == pytest.approx(1, abs=0.35)
 
 
+def test_a_few_copies_among_many_clips_are_seen(bach):
+    """They hardly move a mean; of four bars, no held-out passage is a copy."""
+    clips, copies = clips_of_run(), some(bach.training, 4)
+    clean, mixed = evaluate(clips, bach), evaluate(joined([clips.select(np.arange(96)), copies]), bach)
+    assert clean["copied_passages_4_bars"].passed is clean.verdict.conditions[0].holds is True
+    assert mixed["copied_share_2_bars"].passed is True
+    assert mixed["copied_passages_2_bars"].value == pytest.approx(0.04, abs=0.015)
+    assert mixed["copied_passages_2_bars"].passed is mixed["copied_passages_4_bars"].passed is False
+    assert mixed.verdict.conditions[0].holds is False
+
+
+@pytest.mark.parametrize(
+    ("z", "inside", "holds"), [(0.0, True, True), (9.0, False, True), (-3.5, True, None), (-3.5, False, False)]
+)
+def test_a_low_z_is_never_called_new(z, inside, holds):
+    names = [f"copied_share_{n}_bars" for n in (2, 4)] + ["copied_notes_z", "coverage", "vendi_score"]
+    rows = [Row(name, "novelty", "", "set", "noise", "larger", value=1.0, real=1.0, passed=True) for name in names]
+    rows += [Row("copying_z", "novelty", "", "set", "noise", "smaller", value=z, real=0.0, passed=inside)]
+    assert verdict_of(rows).conditions[1].holds is holds
+
+
 def test_the_same_seed_gives_the_same_report_and_another_one_another():
     clips = clips_of([k % 9 for k in range(30)])
     held_out = clips_of([(k * k) % 8 for k in range(60)], piece=np.arange(60) // 4)
@@ -469,6 +504,7 @@ def test_notes_and_tracks_without_a_place_are_counted(tmp_path):
 def test_a_file_that_was_named_and_cannot_be_used_is_an_error_that_says_what_would_fit(tmp_path):
     midi.write(chorale(n_bars=3), tmp_path / "short.mid")
     midi.write(chorale(beats=3), tmp_path / "waltz.mid")
+    midi.write(Piece((Track("kit", (Note(0, 1, 36), Note(8, 1, 38)), is_drum=True),)), tmp_path / "kit.mid")
     (tmp_path / "bad.mid").write_bytes(b"MThd but no more")
     (tmp_path / "empty").mkdir()
     for name, message in {
@@ -477,9 +513,31 @@ def test_a_file_that_was_named_and_cannot_be_used_is_an_error_that_says_what_wou
         "bad.mid": "bad.mid: ",
         "nothing.mid": "nothing.mid: there is no such file or folder",
         "empty": "empty: there is no MIDI or MusicXML file in this folder",
+        "kit.mid": "kit.mid: it has drums alone, and the music of 'chorales' has none",
     }.items():
         with pytest.raises(ValueError, match=message):
             read_clips([tmp_path / name])
+    with pytest.raises(ValueError, match="no file and no folder of music is given"):
+        read_clips([])
+    with pytest.raises(ValueError, match="a clip has at least 1 bar, not 0"):
+        read_clips([tmp_path / "short.mid"], n_bars=0)
+
+
+def test_one_path_is_a_list_of_one_and_two_copies_are_one_piece(tmp_path):
+    midi.write(chorale(), tmp_path / "a.mid")
+    (tmp_path / "b.mid").write_bytes((tmp_path / "a.mid").read_bytes())
+    (tmp_path / "c.mid").symlink_to(tmp_path / "a.mid")
+    clips, remarks = read_clips(str(tmp_path))
+    assert len(clips) == len(read_clips(tmp_path / "c.mid")[0]) == 3
+    assert [Path(remark.split(":")[0]).name for remark in remarks] == ["b.mid", "c.mid"]
+    assert all(remark.endswith(f"it has the same content as {tmp_path / 'a.mid'}") for remark in remarks)
+
+
+def test_clips_of_a_run_have_a_bar_and_a_seed():
+    with pytest.raises(ValueError, match="a clip has at least 1 bar, not 0"):
+        clips_of_run(n_bars=0)
+    with pytest.raises(ValueError, match="a seed is 0 or more, not -1"):
+        clips_of_run(seed=-1)
 
 
 def test_of_a_folder_what_cannot_be_used_is_left_out_and_named(tmp_path):
@@ -493,6 +551,10 @@ def test_of_a_folder_what_cannot_be_used_is_left_out_and_named(tmp_path):
     ]  # fmt: skip
     (tmp_path / "good.mid").unlink()
     with pytest.raises(ValueError, match=r"none of the files can be used: .*bad\.mid.*short\.mid"):
+        read_clips([tmp_path])
+    for k in range(8):
+        (tmp_path / f"bad{k}.mid").write_bytes(bytes([k]))
+    with pytest.raises(ValueError, match=r"bad0\.mid.*; and 5 more$"):
         read_clips([tmp_path])
 
 

@@ -50,7 +50,7 @@ def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("n", "said"), [(1, "1 bar"), (0, "0 bars"), (1.0, "1 bar"), (2.5, "2.5 bars"), (1234567, "1234567 bars")]
+    ("n", "said"), [(1, "1 bar"), (0, "0 bars"), (1.0, "1 bar"), (2.5, "2.5 bars"), (1234567, "1,234,567 bars")]
 )
 def test_things_are_counted_in_words(n: float, said: str) -> None:
     assert counted(n, "bar") == said

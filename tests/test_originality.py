@@ -248,12 +248,17 @@ def test_held_out_pieces_are_measured_once_for_a_number_of_bars(nothing_measured
 MORE = "More of it stands in the training pieces than of nearly all held-out pieces: its"
 
 
-def made_up(share: float, notes: int, held_out: int = 40, n_bars: int = 8) -> Originality:
-    shares = tuple(np.linspace(0.4, 0.6, held_out).tolist())
+def made_up(
+    share: float, notes: int, held_out: int = 40, n_bars: int = 8, *, highest: float = 0.5, one_voice: int = 20
+) -> Originality:
+    shares, counts = tuple(np.linspace(0.4, 0.6, held_out).tolist()), tuple(range(held_out))
     places = {
         "copied share, 2 bars": Place(share, shares),
         "copied share, 4 bars": Place(share, shares),
-        "longest run, all voices: notes": Place(notes, tuple(range(held_out))),
+        "highest share, 2 bars": Place(highest, shares),
+        "highest share, 4 bars": Place(highest, shares),
+        "longest run, all voices: notes": Place(notes, counts),
+        "longest run, one voice: notes": Place(one_voice, counts),
     }
     return Originality("x", n_bars, 8 * n_bars, "tiny", "16 steps in 4 beats", 5, (8,) * held_out, places, (), ())
 
@@ -265,11 +270,22 @@ def made_up(share: float, notes: int, held_out: int = 40, n_bars: int = 8) -> Or
         (0.97, 200, "It is a copy"),
         (0.7, 20, MORE + " copied share (100 %)"),
         (0.5, 100, MORE + " longest run (100 %)"),
-        (0.2, 20, "Less of it stands in the training pieces than of nearly all held-out pieces. It is no copy"),
+        (0.2, 20, "Less of it stands in the training pieces than of nearly all held-out pieces, and no passage"),
     ],
 )
-def test_the_verdict_says_what_two_numbers_say(share, notes, begin):
+def test_the_verdict_says_what_the_numbers_say(share, notes, begin):
     assert made_up(share, notes).verdict.startswith(begin)
+
+
+def test_a_stolen_tune_or_passage_is_no_clean_bill():
+    """A soprano under which other voices were written has a low share and no run of all voices."""
+    tune_of = made_up(0.2, 3, one_voice=48)
+    assert tune_of.verdict.startswith("More of it")
+    assert "the longest run of one voice (100 %) is above" in tune_of.verdict
+    passage = made_up(0.2, 3, highest=0.95)
+    assert "that of its most copied passage (100 %) is above" in passage.verdict
+    both = made_up(0.2, 100, one_voice=48).verdict
+    assert "its longest run (100 %), the longest run of one voice (100 %) are above" in both
 
 
 def test_too_few_held_out_pieces_give_no_verdict_but_a_copy_is_one():

@@ -5,6 +5,7 @@ Taught in: notebooks/04-evaluation.ipynb
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -31,6 +32,8 @@ N_CLIPS = 250
 
 #: Most clips that are held in memory; a corpus of millions would not fit.
 MAX_CLIPS = 3000
+#: Most files that an error tells of.
+MAX_NAMED = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,42 +146,49 @@ def clips_of_run(
     ----------
     run : path or Composer, optional
     n_bars : int, optional
-        By default what its network makes, or 4.
+        At least 1; by default what its network makes, or 4.
     seed : int
+        0 or more.
 
     Raises
     ------
     ValueError
-        If the network makes clips of another, fixed length.
+        If the network makes clips of another, fixed length, or a number is too small.
     CheckpointError
         If the run cannot be loaded.
 
     Taught in: notebooks/04-evaluation.ipynb
     """
+    if n_bars is not None and n_bars < 1:
+        raise ValueError(f"a clip has at least 1 bar, not {n_bars}")
+    if seed < 0:
+        raise ValueError(f"a seed is 0 or more, not {seed}")
     composer = run if isinstance(run, Composer) else load_generator(run)
     fixed = getattr(composer.generator, "n_bars", None)
     if fixed is not None and n_bars not in (None, fixed):
         raise ValueError(f"this generator makes clips of {fixed} bars, not {n_bars}")
-    length = {} if fixed is not None else {"n_bars": n_bars or 4}
+    length = {} if fixed is not None else {"n_bars": 4 if n_bars is None else n_bars}
     roll = sample_rolls(composer, N_CLIPS, seed, **length)
     return Clips(roll, composer.grid, tuple(composer.drums), tracks=tuple(composer.names))
 
 
 def read_clips(
-    paths: Iterable[str | os.PathLike[str]], corpus: str = "chorales", n_bars: int = 4
+    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]], corpus: str = "chorales", n_bars: int = 4
 ) -> tuple[Clips, tuple[str, ...]]:
     """Read files of music, and cut them as a corpus is cut: its metre, its tracks, the common key if it has one.
 
     A piece whose tracks are not those of the corpus is shared out among them (`ganmusic.voices`), where a rule fits.
     The key is estimated. There is a clip at each bar that has enough full bars behind it. A file that was named and
-    cannot be used is an error; one that was found in a folder is left out, and named in the remarks.
+    cannot be used is an error; one that was found in a folder is left out, and named in the remarks. So is a file with
+    the content of another, because two copies are one piece.
 
     Parameters
     ----------
-    paths : iterable of path
+    paths : path or iterable of path
         MIDI and MusicXML files, and folders of them.
     corpus : str
     n_bars : int
+        At least 1.
 
     Returns
     -------
@@ -188,14 +198,21 @@ def read_clips(
     Raises
     ------
     ValueError
-        If a file that was named cannot be used, or no clip is left.
+        If a file that was named cannot be used, or no file is given, or no clip is left.
 
     Taught in: notebooks/04-evaluation.ipynb
     """
+    if n_bars < 1:
+        raise ValueError(f"a clip has at least 1 bar, not {n_bars}")
     form = recipes.layout(corpus)
     parts: list[Windows] = []
     remarks: list[str] = []
-    for path, named in _files(paths).items():
+    seen: dict[bytes, Path] = {}
+    for path, named in _files([paths] if isinstance(paths, str | os.PathLike) else paths).items():
+        same = seen.setdefault(hashlib.sha256(path.read_bytes()).digest(), path)
+        if same is not path:
+            remarks.append(f"{path}: left out: it has the same content as {same}")
+            continue
         try:
             data, said = _read(path, form, n_bars, corpus)
         except ValueError as error:
@@ -207,7 +224,8 @@ def read_clips(
         remarks += [f"{path}: {each}" for each in said]
         parts.append(data)
     if not parts:
-        raise ValueError("none of the files can be used: " + "; ".join(remarks))
+        said = remarks[:MAX_NAMED] + [f"and {len(remarks) - MAX_NAMED} more"] * (len(remarks) > MAX_NAMED)
+        raise ValueError("none of the files can be used: " + "; ".join(said))
     ends = np.cumsum([0] + [len(data) for data in parts])
     rows = np.arange(ends[-1])
     if len(rows) > MAX_CLIPS:
@@ -221,7 +239,10 @@ def read_clips(
 def _files(paths: Iterable[str | os.PathLike[str]]) -> dict[Path, bool]:
     """Find the files to read, each once, and whether it was named itself."""
     found: dict[Path, bool] = {}
-    for path in map(Path, paths):
+    given = list(map(Path, paths))
+    if not given:
+        raise ValueError("no file and no folder of music is given")
+    for path in given:
         if path.is_dir():
             inside = Reading().files(path)
             if not inside:
@@ -274,6 +295,8 @@ def _arranged(piece: Piece, form: recipes.Layout, corpus: str) -> tuple[Piece, l
     """Give a piece the tracks of a corpus, and say what was done to its own."""
     sounding = [track for track in piece.tracks if track.notes]
     is_drum = dict(zip(form.tracks, form.drums, strict=True))
+    if sounding and all(track.is_drum for track in sounding) and not any(form.drums):
+        raise ValueError(f"it has drums alone, and the music of {corpus!r} has none")
     named = [track.name.strip() for track in sounding]
     if len(set(named)) == len(named) and all(is_drum.get(track.name.strip()) == track.is_drum for track in sounding):
         rule = "parts"

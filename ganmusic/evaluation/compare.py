@@ -301,6 +301,8 @@ class _Draws:
         # Two halves of one set stray less than new pieces would: where one is above the whole's mean, the other is
         # below it. Sampling without replacement at one half takes half of the variance away.
         low, high = (mean + math.sqrt(2) * (float(end) - mean) for end in np.nanpercentile(real, [5, 95]))
+        if np.nanmin(real) >= 0:  # a share has no band below 0
+            low = max(low, 0.0)
         row = replace(row, real=mean, low=low, high=high)
         if np.isnan(values).all():
             return replace(row, reason=NOT_IN_THESE)

@@ -140,7 +140,7 @@ class Sample:
         self._clips, self._reference, self._most = clips, reference, most
         self._whole: Sample | None = None
         self._rows: IntArray = np.arange(len(clips))
-        self._copied: dict[int, FloatArray] = {}
+        self._matches: dict[int, novelty.Matches] = {}
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -182,23 +182,30 @@ class Sample:
             return np.flatnonzero(np.isin(self._rows, self._whole.searched))
         return np.sort(np.random.default_rng(0).permutation(len(self))[: self._most])
 
+    def matches(self, n_bars: int) -> novelty.Matches:
+        """The nearest training passage of each passage of so many bars; its share is NaN where none was searched."""
+        if n_bars not in self._matches:
+            if self._whole is not None:
+                self._matches[n_bars] = self._whole.matches(n_bars).select(self._rows)
+            else:
+                self._matches[n_bars] = self._search(n_bars)
+        return self._matches[n_bars]
+
     def copied(self, n_bars: int) -> FloatArray:
         """Mean copied share of each clip's passages of so many bars ``[shape=(n,)]``; NaN where it was not searched."""
-        if n_bars not in self._copied:
-            if self._whole is not None:
-                self._copied[n_bars] = self._whole.copied(n_bars)[self._rows]
-            else:
-                self._copied[n_bars] = self._search(n_bars)
-        return self._copied[n_bars]
+        return novelty.copied_share(self.matches(n_bars))
 
-    def _search(self, n_bars: int) -> FloatArray:
-        share = np.full(len(self), np.nan)
+    def _search(self, n_bars: int) -> novelty.Matches:
+        n_passages = max(self._clips.roll.sounding.shape[2] - n_bars + 1, 0)
+        nothing = np.full((3, len(self), n_passages), -1)
+        every = novelty.Matches(np.full((len(self), n_passages), np.nan), *nothing)
         index, pitched = self._reference.index, ~self._clips.is_drum
-        if index is not None and pitched.any() and n_bars <= self._clips.roll.sounding.shape[2]:
+        if index is not None and pitched.any() and n_passages:
             rows = self.searched
             roll = Roll(*(plane[rows][:, pitched] for plane in self._clips.roll))
-            share[rows] = novelty.copied_share(index.nearest(roll, self._clips.grid, n_bars))
-        return share
+            for column, found in zip(every, index.nearest(roll, self._clips.grid, n_bars), strict=True):
+                column[rows] = found
+        return every
 
 
 @dataclass(frozen=True)
@@ -326,11 +333,11 @@ def _intervals(music: Sample, real: Sample, training: Sample) -> float:
     return melody.interval_distance(heard(clips), heard(real.clips), clips.grid)
 
 
-def _copied(n_bars: int) -> Callable[[Sample, Sample, Sample], float]:
-    """Mean copied share of passages of so many bars."""
+def _copied(measure: Callable[[novelty.Matches], FloatArray], n_bars: int) -> Callable[[Sample, Sample, Sample], float]:
+    """Mean over clips of something that is measured of their passages of so many bars."""
 
     def compared(music: Sample, real: Sample, training: Sample) -> float:
-        found = music.copied(n_bars)
+        found = measure(music.matches(n_bars))
         found = found[~np.isnan(found)]
         if 0 < len(found) < novelty.MIN_DISTANCES:
             raise TooFewClips("the copied share", novelty.MIN_DISTANCES, (len(found),))
@@ -368,8 +375,13 @@ STATISTICS: dict[str, Statistic] = {
     "vendi_score": Statistic("distribution", _vendi, "clips", "smaller", "one_clip_repeated"),
     "auc_features": Statistic("distribution", _auc_features, "AUC", "larger", "shuffle_beats"),
     "auc_rolls": Statistic("distribution", _auc_rolls, "AUC", "larger", "rotate_bass"),
-    "copied_share_2_bars": Statistic("novelty", _copied(2), "share", "larger", "noisy_copies", True, True),
-    "copied_share_4_bars": Statistic("novelty", _copied(4), "share", "larger", "noisy_copies", True, True),
+    **{
+        f"{name}_{n_bars}_bars": Statistic(
+            "novelty", _copied(measure, n_bars), "share", "larger", "noisy_copies", True, True
+        )
+        for name, measure in (("copied_share", novelty.copied_share), ("copied_passages", novelty.copied_passages))
+        for n_bars in (2, 4)
+    },
     "copying_z": Statistic("novelty", _copying_z, "standard deviations", "smaller", "one_clip_repeated", True),
     "copied_notes_z": Statistic(
         "novelty", _copied_notes_z, "standard deviations", "smaller", "noisy_copies", True, True

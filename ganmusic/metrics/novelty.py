@@ -30,10 +30,12 @@ from ganmusic.metrics.harmony import FloatArray, divide
 from ganmusic.pianoroll import Grid, Note, Piece, Roll, Track, note_starts
 
 __all__ = [
+    "COPY",
     "MIN_DISTANCES",
     "Matches",
     "NoteIndex",
     "Run",
+    "copied_passages",
     "copied_share",
     "data_copying_z",
     "longest_run",
@@ -44,6 +46,9 @@ IntArray = npt.NDArray[np.int64]
 
 MIN_DISTANCES = 20
 """Fewest clips on each side of `mann_whitney_z`: from about there on, the distribution of U is as good as normal."""
+
+COPY = 0.8
+"""The copied share from which on a passage is called a copy."""
 
 _CELLS = 1 << 16  # votes counted at a time: half a megabyte, which stays in a core's own cache
 _NEVER = -1  # a token that equals no other
@@ -64,6 +69,10 @@ class Matches(NamedTuple):
     piece: IntArray
     step: IntArray
     semitones: IntArray
+
+    def select(self, rows: IntArray) -> Matches:
+        """Those of some of the clips, by their numbers."""
+        return Matches(self.share[rows], self.piece[rows], self.step[rows], self.semitones[rows])
 
 
 class Run(NamedTuple):
@@ -286,6 +295,21 @@ def copied_share(matches: Matches) -> FloatArray:
     """
     heard = ~np.isnan(matches.share)
     return divide(np.where(heard, matches.share, 0).sum(1), heard.sum(1))
+
+
+def copied_passages(matches: Matches) -> FloatArray:
+    """Share of the sounding passages of each clip that are copies ``[shape=(n,)]``; NaN for silent clips.
+
+    A copy has a copied share of `COPY` or more. The mean over many clips hides a few that are copied whole; this
+    number does not.
+
+    Source: after Yin et al. 2022; the threshold is ours. One in sixty 2-bar passages of held-out chorales reaches it,
+    and not one of 4 bars.
+
+    Taught in: notebooks/05-is-it-new.ipynb
+    """
+    heard = ~np.isnan(matches.share)
+    return divide((heard & (np.nan_to_num(matches.share) >= COPY)).sum(1).astype(float), heard.sum(1))
 
 
 def longest_run(piece: Piece, index: NoteIndex, *, one_voice: bool = False) -> Run:
