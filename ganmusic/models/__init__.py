@@ -11,6 +11,7 @@ from __future__ import annotations
 from torch import nn
 
 from ganmusic.models.convnet import ConvDiscriminator, ConvGenerator
+from ganmusic.models.midinet import MidiNetDiscriminator, MidiNetGenerator
 from ganmusic.models.mlp import MLPDiscriminator, MLPGenerator
 
 __all__ = ["MODELS"]
@@ -18,5 +19,6 @@ __all__ = ["MODELS"]
 #: Generator and discriminator of every model, by name.
 MODELS: dict[str, tuple[type[nn.Module], type[nn.Module]]] = {
     "convnet": (ConvGenerator, ConvDiscriminator),
+    "midinet": (MidiNetGenerator, MidiNetDiscriminator),
     "mlp": (MLPGenerator, MLPDiscriminator),
 }
