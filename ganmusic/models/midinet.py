@@ -91,7 +91,7 @@ class Conditioner(nn.Module):
         )
 
     def forward(self, before: Tensor) -> list[Tensor]:
-        """``(batch, plane, step, pitch)`` to what each scale has found ``(batch, channel, time)``, the coarsest first."""
+        """``(batch, plane, step, pitch)`` to what is found at each scale ``(batch, channel, time)``, coarsest first."""
         sounding, onset = before.unbind(1)
         begins = onset.sum(-1, keepdim=True)
         silence = 1 - sounding.sum(-1, keepdim=True)
