@@ -285,7 +285,12 @@ class AdversarialGame:
             layer.momentum = None  # a plain mean
         if norms:
             self.averaged.train()
-            self.averaged(self.averaged.latent(256, generator=torch.Generator().manual_seed(1)))  # type: ignore[operator]
+            z = self.averaged.latent(256, generator=torch.Generator().manual_seed(1))  # type: ignore[operator]
+            if self.is_asked:
+                # As in training: a generator that may be asked something is free some of the time.
+                self.averaged(z, self.averaged.examples.take(len(z)))  # type: ignore[operator, arg-type]
+            else:
+                self.averaged(z)
         self.averaged.eval()
 
     def sample(self, n: int) -> Tensor:

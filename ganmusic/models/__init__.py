@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from torch import nn
 
+from ganmusic.models.choir import ChoirGenerator
 from ganmusic.models.convnet import ConvDiscriminator, ConvGenerator
 from ganmusic.models.mlp import MLPDiscriminator, MLPGenerator
 
@@ -17,6 +18,7 @@ __all__ = ["MODELS"]
 
 #: Generator and discriminator of every model, by name.
 MODELS: dict[str, tuple[type[nn.Module], type[nn.Module]]] = {
+    "choir": (ChoirGenerator, ConvDiscriminator),
     "convnet": (ConvGenerator, ConvDiscriminator),
     "mlp": (MLPGenerator, MLPDiscriminator),
 }
