@@ -12,6 +12,8 @@ from torch import nn
 
 from ganmusic.models.convnet import ConvDiscriminator, ConvGenerator
 from ganmusic.models.mlp import MLPDiscriminator, MLPGenerator
+from ganmusic.models.musegan import MuseGANAccompanist, MuseGANDiscriminator, MuseGANGenerator
+from ganmusic.models.musegan_small import SmallMuseGANDiscriminator, SmallMuseGANGenerator
 
 __all__ = ["MODELS"]
 
@@ -19,4 +21,7 @@ __all__ = ["MODELS"]
 MODELS: dict[str, tuple[type[nn.Module], type[nn.Module]]] = {
     "convnet": (ConvGenerator, ConvDiscriminator),
     "mlp": (MLPGenerator, MLPDiscriminator),
+    "musegan": (MuseGANGenerator, MuseGANDiscriminator),
+    "musegan_accompanist": (MuseGANAccompanist, MuseGANDiscriminator),
+    "musegan_small": (SmallMuseGANGenerator, SmallMuseGANDiscriminator),
 }
