@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from torch import nn
 
+from ganmusic.models.binary_musegan import BinaryMuseGANGenerator
 from ganmusic.models.convnet import ConvDiscriminator, ConvGenerator
 from ganmusic.models.mlp import MLPDiscriminator, MLPGenerator
 from ganmusic.models.musegan import MuseGANAccompanist, MuseGANDiscriminator, MuseGANGenerator
@@ -19,6 +20,7 @@ __all__ = ["MODELS"]
 
 #: Generator and discriminator of every model, by name.
 MODELS: dict[str, tuple[type[nn.Module], type[nn.Module]]] = {
+    "binary_musegan": (BinaryMuseGANGenerator, MuseGANDiscriminator),
     "convnet": (ConvGenerator, ConvDiscriminator),
     "mlp": (MLPGenerator, MLPDiscriminator),
     "musegan": (MuseGANGenerator, MuseGANDiscriminator),

@@ -10,9 +10,9 @@ Noise comes in two kinds: what stays the same in all bars, and what a temporal n
 bar generator then draws each bar, first its steps, then its pitches. The critic follows the notes, the pitch classes
 and the onsets in three streams. `MuseGANAccompanist` is given one of the tracks and adds the others.
 
-The paper's networks have some 10 million weights and were trained for a day on a graphics processor. These are of its
-design and a tenth of its size, with two changes: a bar unfolds by kernels that overlap, and beside what sounds a generator
-says where a note is struck again.
+The paper's networks took up to a day on a graphics processor. These follow their design at the size of a
+laptop, with two changes: a bar unfolds by kernels that overlap, and beside what sounds a generator says where a note is
+struck again.
 
 Taught in: notebooks/08-musegan.ipynb
 """
@@ -111,7 +111,7 @@ class BarGenerator(nn.Module):
             nn.Sequential(
                 nn.BatchNorm1d(wide + n_told),
                 nn.LeakyReLU(0.2),
-                nn.ConvTranspose1d(wide + n_told, narrow, stride + 2, stride, padding=1),  # (bar, narrow, time * stride)
+                nn.ConvTranspose1d(wide + n_told, narrow, stride + 2, stride, 1),  # (bar, narrow, time * stride)
             )
             for stride, (wide, narrow) in zip(factors(n_steps), pairwise(width), strict=True)
         )
@@ -268,7 +268,7 @@ class Encoder(nn.Module):
         )
 
     def forward(self, bars: Tensor) -> list[Tensor]:
-        """``(bar, plane, step, pitch)`` to one tensor ``(bar, n_told, time)`` a stage, from one position to one a step."""
+        """``(bar, plane, step, pitch)`` to tensors ``(bar, n_told, time)``, from one position a bar to one a step."""
         told = [self.notes(bars).squeeze(-1)]
         for fold in self.fold:
             told.append(fold(told[-1]))
@@ -333,14 +333,14 @@ class MuseGANAccompanist(nn.Module):
         return self.band.latent(n, generator)
 
     def ask(self, real: Tensor) -> Tensor:
-        """The given track of real rolls ``[shape=(batch, plane, bar, step, pitch)]``; in training some are remembered."""
+        """The given track of real rolls ``[shape=(batch, plane, bar, step, pitch)]``; training remembers some."""
         asked = real[:, :, self.given].float()
         if self.training:
             self.examples.keep(asked)
         return asked
 
     def forward(self, z: Tensor, asked: Tensor | None = None) -> Tensor:
-        """Noise and the given track ``(batch, plane, bar, step, pitch)`` to rolls of all tracks, the given one among them.
+        """Noise and the given track ``(batch, plane, bar, step, pitch)`` to rolls of all tracks, the given one too.
 
         Raises
         ------

@@ -2,8 +2,8 @@
 
 One noise vector unfolds into bars, then steps, then octaves, then, for each track by itself, into pitches; the
 discriminator folds the other way. For five tracks of four bars, 16 steps and 72 pitches the generator has 313,951
-weights and the discriminator 204,321, as in the tutorial. Layers and sizes are its own; the code is not.
-One thing differs: the generator ends in a sigmoid where the tutorial's ends in a ReLU, so that a cell is a probability here as
+weights and the discriminator 204,321, as in the tutorial. Layers and sizes are its own; the code is not. One thing
+differs: the generator ends in a sigmoid where the tutorial's ends in a ReLU, so that a cell is a probability here as
 everywhere in this package.
 
 Taught in: notebooks/08-musegan.ipynb
