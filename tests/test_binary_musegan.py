@@ -50,7 +50,7 @@ def test_a_deterministic_neuron_is_a_step():
 @pytest.mark.parametrize("neuron", [deterministic_neuron, stochastic_neuron])
 @pytest.mark.parametrize("slope", [1.0, 2.5])
 def test_backward_it_is_a_sigmoid_of_that_slope(neuron, slope):
-    """The slope of sigmoid(a x) is a s (1 - s); at x = 0.4 with a = 2.5, s = sigmoid(1) = .7310586, so 2.5 * .1966119."""
+    """The slope of sigmoid(a x) is a s (1 - s): at x = 0.4 and a = 2.5, s = sigmoid(1), it is 2.5 * .1966119."""
     logits = torch.tensor([0.4, -1.0], requires_grad=True)
     weight = torch.tensor([1.0, 3.0])
     (neuron(logits, slope) * weight).sum().backward()

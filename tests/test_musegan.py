@@ -275,7 +275,7 @@ def test_the_others_follow_the_given_track_in_the_bar_that_it_changes():
     other = real.clone()
     other[:, :, 1, 2] = other[:, :, 1, 2].roll(5, -1)
     one, two = (network(z, network.ask(x)) for x in (real, other))
-    differs = (one != two).flatten(4).any(-1)[0].any(0)  # (track, bar)
+    differs = (one != two)[0, 0].flatten(2).any(-1)  # (track, bar); onsets look back over the bar line
     assert differs.tolist() == [[False, False, True, False]] * 4
 
 
