@@ -143,8 +143,9 @@ _MUSEGAN: dict[str, Any] = {**_WGAN_GP, "ema": 0.998}
 def _musegan(description: str, model: str = "musegan", steps: int = 5000, **changed: Any) -> Recipe:
     """A MuseGAN on chorales, with its paper's loss; where nothing else is said, each voice has one note at a time."""
     batch_size = changed.pop("batch_size", 16)
-    options = {"corpus": "chorales", "game": _MUSEGAN, "generator": {"monophonic": True}, "programs": _STRINGS, **changed}
-    return Recipe(description, model=model, steps=steps, config={"batch_size": batch_size}, **options)
+    options = {"game": _MUSEGAN, "generator": {"monophonic": True}, **changed}
+    config = {"batch_size": batch_size}
+    return Recipe(description, "chorales", model, steps, config=config, programs=_STRINGS, **options)
 
 
 def _binary(ending: str, description: str) -> Recipe:
