@@ -36,6 +36,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "checkpoint": {"files"},
     "train": {"parallel", "losses", "penalties", "checkpoint", "files"},
     "sample": {"pianoroll", "keys", "models", "checkpoint"},
+    "hub": {
+        *("pianoroll", "files", "midi", "keys", "voices", "store", "corpora", "models", "checkpoint", "sample"),
+    },
     "sampler": set(),
     "audio": {"pianoroll", "files", "sampler"},
     "viz": {"pianoroll", "files", "midi", "corpora"},
@@ -70,9 +73,10 @@ ONLY_IN: dict[str, set[str]] = {
     "pretty_midi": {"midi"},
     "mido": set(),
     "music21": {"musicxml", "corpora"},  # corpora: what music21 brings along
+    "huggingface_hub": {"hub"},
     "pickle": set(),
     "torch": {
-        *("losses", "penalties", "models", "data", "train", "checkpoint", "sample", "recipes"),
+        *("losses", "penalties", "models", "data", "train", "checkpoint", "sample", "recipes", "parallel"),
     },
 }
 
