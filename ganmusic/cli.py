@@ -14,6 +14,7 @@ import math
 import os
 import sys
 import tempfile
+import textwrap
 from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -79,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.add_argument(
         "--recipe",
-        help="name of the recipe (default: chorales, or that of the run to resume); 'ganmusic info' lists them",
+        help="name of the recipe (default: chorales, or that of the run to resume); 'ganmusic recipes' lists them",
     )
     train.add_argument(
         "--corpus",
@@ -159,6 +160,13 @@ def _parser() -> argparse.ArgumentParser:
     _evaluate_parser(commands)
     _originality_parser(commands)
     _corpora_parser(commands)
+
+    recipes = commands.add_parser(
+        "recipes",
+        help="list what can be trained",
+        description="List the recipes of 'ganmusic train': corpus, model, length, and what was measured.",
+    )
+    recipes.set_defaults(run_command=_recipes, parser=recipes)
 
     info = commands.add_parser(
         "info",
@@ -649,6 +657,24 @@ def _corpora_record(options: argparse.Namespace) -> Any:
         parser: argparse.ArgumentParser = options.parser
         parser.error(f"argument NAME: {options.name!r} is not one of {known}")
     return corpus
+
+
+# recipes --------------------------------------------------------------------------------------------
+
+
+def _recipes(options: argparse.Namespace) -> None:
+    from ganmusic.files import counted
+    from ganmusic.recipes import RECIPES
+    from ganmusic.train import TrainConfig
+
+    for name, recipe in RECIPES.items():
+        batch_size = TrainConfig(steps=recipe.steps, **recipe.config).batch_size
+        print(
+            f"{name}: corpus {recipe.corpus}, model {recipe.model}, {recipe.steps:,} updates of {batch_size} clips of "
+            f"{counted(recipe.n_bars, 'bar')}"
+        )
+        print(textwrap.indent(textwrap.fill(recipe.description, 100), "  ") + "\n")
+    print("train one with: ganmusic train --recipe NAME --out RUN")
 
 
 # info -----------------------------------------------------------------------------------------------

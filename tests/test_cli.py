@@ -82,7 +82,7 @@ finally:
     result = run_python(code)
     seconds = time.perf_counter() - begin
     assert result.returncode == 0, result.stderr
-    assert all(command in result.stdout for command in ("train", "compose", "info"))
+    assert all(command in result.stdout for command in ("train", "compose", "recipes", "info"))
     assert seconds < 1
 
 
@@ -425,6 +425,20 @@ def test_a_damaged_config_is_named(tmp_path: Path, capsys: pytest.CaptureFixture
     capsys.readouterr()
     line = fails(["train", "--out", str(run), "--resume"], capsys)
     assert f"{run} does not fit this version of ganmusic: no entry 'train'" in line
+
+
+def test_recipes_are_listed_with_what_they_train_and_cost(capsys: pytest.CaptureFixture[str]) -> None:
+    from ganmusic.recipes import RECIPES
+
+    assert main(["recipes"]) == 0
+    out = capsys.readouterr().out
+    assert "toy: corpus toy, model convnet, 20 updates of 8 clips of 4 bars\n" in out
+    assert "mlp: corpus chorales, model mlp, 2,000 updates of 32 clips of 4 bars\n" in out
+    told = " ".join(out.split())
+    for name, recipe in RECIPES.items():
+        assert f"{name}: corpus {recipe.corpus}," in told
+        assert " ".join(recipe.description.split()) in told
+    assert max(map(len, out.splitlines())) <= 102
 
 
 def test_info_tells_what_is_there(
