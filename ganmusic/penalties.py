@@ -1,4 +1,4 @@
-"""Penalties on the discriminator: what keeps the game smooth.
+"""Penalties and bounds on the discriminator: what keeps the game smooth.
 
 Conventions
 -----------
@@ -14,9 +14,19 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils import parametrizations
 
-__all__ = ["feature_matching", "gradient_penalty", "r1_r2", "zero_centred"]
+__all__ = [
+    "clip_weights",
+    "feature_matching",
+    "gradient_penalty",
+    "r1",
+    "r1_r2",
+    "r2",
+    "spectral_norm",
+    "zero_centred",
+]
 
 Discriminator = Callable[[Tensor], Tensor]
 
@@ -37,6 +47,22 @@ def zero_centred(discriminator: Discriminator, x: Tensor) -> Tensor:
     Taught in: notebooks/03-training.ipynb
     """
     return 0.5 * input_gradient(discriminator, x).square().sum(1).mean()
+
+
+def r1(discriminator: Discriminator, real: Tensor, fake: Tensor) -> Tensor:
+    """`zero_centred` on the real samples (Mescheder et al. 2018, eq. 9).
+
+    Taught in: notebooks/06-losses-and-stability.ipynb
+    """
+    return zero_centred(discriminator, real)
+
+
+def r2(discriminator: Discriminator, real: Tensor, fake: Tensor) -> Tensor:
+    """`zero_centred` on the generated samples (Mescheder et al. 2018, eq. 10).
+
+    Taught in: notebooks/06-losses-and-stability.ipynb
+    """
+    return zero_centred(discriminator, fake)
 
 
 def r1_r2(discriminator: Discriminator, real: Tensor, fake: Tensor) -> Tensor:
@@ -60,3 +86,29 @@ def gradient_penalty(discriminator: Discriminator, real: Tensor, fake: Tensor) -
 def feature_matching(real_features: Tensor, fake_features: Tensor) -> Tensor:
     """``||E real - E fake||^2`` of an inner layer's features ``(batch, ...)`` (Salimans et al. 2016, sec. 3.1)."""
     return (real_features.mean(0) - fake_features.mean(0)).square().sum()
+
+
+def spectral_norm(network: nn.Module) -> nn.Module:
+    """Divide the weight matrix of every linear and convolutional layer by its largest singular value, in place.
+
+    Each layer's slope is then at most about 1 (Miyato et al. 2018, sec. 2.1; by power iteration, one step a forward
+    pass in training). Weights that are all zero have no such value and are drawn anew.
+
+    Taught in: notebooks/06-losses-and-stability.ipynb
+    """
+    for layer in network.modules():
+        if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d):
+            if not layer.weight.any():
+                nn.init.kaiming_normal_(layer.weight, a=0.2)
+            parametrizations.spectral_norm(layer)
+    return network
+
+
+@torch.no_grad()
+def clip_weights(network: nn.Module, bound: float) -> None:
+    """Move every weight into ``[-bound, bound]``, in place (Arjovsky et al. 2017, algorithm 1).
+
+    Taught in: notebooks/06-losses-and-stability.ipynb
+    """
+    for weight in network.parameters():
+        weight.clamp_(-bound, bound)

@@ -18,7 +18,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +32,7 @@ from tqdm.auto import tqdm
 from ganmusic import checkpoint
 from ganmusic.files import atomic_path
 from ganmusic.losses import LOSSES, Loss
+from ganmusic.penalties import clip_weights, feature_matching, spectral_norm
 
 __all__ = ["AdversarialGame", "DivergenceError", "Game", "History", "TrainConfig", "fit", "summary_writer"]
 
@@ -65,6 +66,10 @@ class Game(Protocol):
 class AdversarialGame:
     """Generator against discriminator.
 
+    A generator that is told something (a bar before, a given track) has a method ``ask(real)``: what real rolls ask
+    of it, ``(batch, ...)``. It is then called as ``generator(z, asked)``, so that its rolls answer the same questions
+    as the real ones beside them.
+
     Parameters
     ----------
     generator : Module
@@ -84,6 +89,22 @@ class AdversarialGame:
     ema : float
         The averaged generator, which samples are drawn from, keeps this share of itself at each update
         (Yazici et al. 2018); 0: it is the generator.
+    discriminator_steps, generator_steps : int
+        Updates of each player in one step. The real rolls of a batch are shared out among the discriminator's.
+    clip : float, optional
+        Largest absolute weight of the discriminator, kept to after each of its updates (`clip_weights`).
+    spectral : bool
+        Bound each layer of the discriminator by its largest singular value (`spectral_norm`).
+    matching : sequence of float
+        Weights of feature matching, one for each tensor of ``discriminator.features(rolls)``, in the generator's loss.
+    missed : float
+        Weight of ``generator.missed(fake, asked)``, how far it missed what it was asked, in the generator's loss.
+
+    Raises
+    ------
+    ValueError
+        If the parts do not fit each other: a loss of probabilities and logits, a loss that needs a bounded slope and
+        nothing to bound it, a penalty on single samples' gradients and batch normalisation, which mixes them.
 
     Taught in: notebooks/03-training.ipynb
     """
@@ -101,18 +122,53 @@ class AdversarialGame:
         learning_rate: float = 2e-4,
         betas: tuple[float, float] = (0.9, 0.999),
         ema: float = 0.0,
+        discriminator_steps: int = 1,
+        generator_steps: int = 1,
+        clip: float | None = None,
+        spectral: bool = False,
+        matching: Sequence[float] = (),
+        missed: float = 0.0,
     ) -> None:
         self.generator, self.discriminator = generator, discriminator
         self.averaged = copy.deepcopy(generator).requires_grad_(False)
         self.loss = LOSSES[loss] if isinstance(loss, str) else loss
         self.penalty, self.penalty_weight, self.penalty_every = penalty, penalty_weight, penalty_every
         self.augment, self.learning_rate, self.ema = augment, learning_rate, ema
+        self.discriminator_steps, self.generator_steps = discriminator_steps, generator_steps
+        self.clip, self.matching, self.missed = clip, tuple(matching), missed
+        self.is_asked = hasattr(generator, "ask")
+        self.mixes_samples = any(isinstance(layer, _BatchNorm) for layer in discriminator.modules())
+        self._check_parts(spectral)
+        if spectral:
+            spectral_norm(discriminator)
         # Fused: all of an update's arithmetic in one pass over the weights, which a processor feels.
         self.generator_optimizer, self.discriminator_optimizer = (
             torch.optim.Adam(network.parameters(), learning_rate, betas, fused=True)
             for network in (generator, discriminator)
         )
         self.n_updates = 0
+
+    def _check_parts(self, spectral: bool) -> None:
+        if min(self.discriminator_steps, self.generator_steps, self.penalty_every) < 1:
+            raise ValueError("discriminator_steps, generator_steps and penalty_every are at least 1")
+        of_probabilities = getattr(self.discriminator, "of_probabilities", False)
+        if self.loss.of_probabilities != of_probabilities:
+            theirs, ours = ("probabilities", "logits") if of_probabilities else ("logits", "probabilities")
+            raise ValueError(f"the loss {self.loss.name!r} is one of {ours}, and the discriminator returns {theirs}")
+        if self.loss.needs_lipschitz and not (self.penalty or self.clip or spectral):
+            raise ValueError(
+                f"the loss {self.loss.name!r} grows without end unless the discriminator's slope is bounded: "
+                "give a penalty (gradient_penalty), clip or spectral"
+            )
+        if self.penalty and self.mixes_samples:
+            raise ValueError(
+                "a penalty on each sample's gradient does not fit a discriminator with batch normalisation, which "
+                "mixes samples: take one without, or clip or spectral instead"
+            )
+        if self.matching and not hasattr(self.discriminator, "features"):
+            raise ValueError("this discriminator has no features to match")
+        if self.missed and not hasattr(self.generator, "missed"):
+            raise ValueError("this generator does not measure how far it missed what it was asked")
 
     def step(self, batch: Tensor, scale: float = 1.0) -> dict[str, float]:
         """Update the discriminator, then the generator; return both losses and the mean logits.
@@ -123,20 +179,36 @@ class AdversarialGame:
             Real rolls, as booleans or numbers.
         scale : float
             Factor of the learning rates.
+
+        Raises
+        ------
+        ValueError
+            If the batch cannot be shared out evenly among the discriminator's updates.
         """
         for optimizer in (self.generator_optimizer, self.discriminator_optimizer):
             for group in optimizer.param_groups:
                 group["lr"] = self.learning_rate * scale
-        real = batch.float()
-        # Drawn once: the discriminator learns from the same fakes that the generator is then graded on.
-        fake = self._draw(len(real))
-        row = self._update_discriminator(real, fake.detach()) | self._update_generator(real, fake)
+        if len(batch) % self.discriminator_steps:
+            raise ValueError(f"a batch of {len(batch)} cannot be shared out among {self.discriminator_steps} updates")
+        row: dict[str, float] = {}
+        for part in batch.float().chunk(self.discriminator_steps):
+            real, asked = part, self._asked(part)
+            fake = self._draw(len(real), asked)
+            row |= self._update_discriminator(real, fake.detach())
+        for k in range(self.generator_steps):
+            # Drawn once: the generator is first graded on the same fakes that the discriminator has learned from.
+            fake = fake if k == 0 else self._draw(len(real), asked)
+            row |= self._update_generator(real, fake, asked)
         self._average()
         self.n_updates += 1
         return row
 
-    def _draw(self, n: int) -> Tensor:
-        rolls: Tensor = self.generator(self.generator.latent(n))  # type: ignore[operator]
+    def _asked(self, real: Tensor) -> Tensor | None:
+        return self.generator.ask(real) if self.is_asked else None  # type: ignore[operator]
+
+    def _draw(self, n: int, asked: Tensor | None) -> Tensor:
+        z = self.generator.latent(n)  # type: ignore[operator]
+        rolls: Tensor = self.generator(z) if asked is None else self.generator(z, asked)
         return rolls
 
     def _seen(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
@@ -145,7 +217,11 @@ class AdversarialGame:
     def _update_discriminator(self, real: Tensor, fake: Tensor) -> dict[str, float]:
         self.discriminator.requires_grad_(True)
         real, fake = self._seen(real, fake)
-        real_logits, fake_logits = self.discriminator(torch.cat([real, fake])).chunk(2)
+        if self.mixes_samples:
+            # Each side by its own statistics, as the generator's update has to do.
+            real_logits, fake_logits = self.discriminator(real), self.discriminator(fake)
+        else:
+            real_logits, fake_logits = self.discriminator(torch.cat([real, fake])).chunk(2)
         loss = self.loss.discriminator(real_logits, fake_logits)
         row = {
             "discriminator_loss": loss.item(),
@@ -159,19 +235,35 @@ class AdversarialGame:
         self.discriminator_optimizer.zero_grad()
         loss.backward()
         self.discriminator_optimizer.step()
+        if self.clip:
+            clip_weights(self.discriminator, self.clip)
         return row
 
-    def _update_generator(self, real: Tensor, fake: Tensor) -> dict[str, float]:
+    def _update_generator(self, real: Tensor, fake: Tensor, asked: Tensor | None) -> dict[str, float]:
         # Frozen: the gradient passes through the discriminator, and none is kept for its weights.
         self.discriminator.requires_grad_(False)
+        answered = fake
         real, fake = self._seen(real, fake)
         with torch.no_grad():
             real_logits = self.discriminator(real)
         loss = self.loss.generator(real_logits, self.discriminator(fake))
+        row = {"generator_loss": loss.item()}
+        if self.matching:
+            with torch.no_grad():
+                wanted = self.discriminator.features(real)  # type: ignore[operator]
+            found = self.discriminator.features(fake)  # type: ignore[operator]
+            for weight, one, other in zip(self.matching, wanted, found, strict=True):
+                matching = weight * feature_matching(one, other)
+                row["matching"] = row.get("matching", 0.0) + matching.item()
+                loss = loss + matching
+        if self.missed:
+            missed = self.generator.missed(answered, asked)  # type: ignore[operator]
+            row["missed"] = missed.item()
+            loss = loss + self.missed * missed
         self.generator_optimizer.zero_grad()
         loss.backward()
         self.generator_optimizer.step()
-        return {"generator_loss": loss.item()}
+        return row
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -182,7 +274,11 @@ class AdversarialGame:
 
     @torch.no_grad()
     def _calibrate(self) -> None:
-        """Measure the averaged generator's batch statistics: those of the weights it averages are not its own."""
+        """Give the averaged generator its buffers: those of the generator, but its own batch statistics, because those
+        of the weights it averages do not fit it.
+        """
+        for average, buffer in zip(self.averaged.buffers(), self.generator.buffers(), strict=True):
+            average.copy_(buffer)
         norms = [layer for layer in self.averaged.modules() if isinstance(layer, _BatchNorm)]
         for layer in norms:
             layer.reset_running_stats()

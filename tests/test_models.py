@@ -23,7 +23,7 @@ def pair(request):
 def test_shapes(pair):
     generator, discriminator = pair
     rolls = generator(generator.latent(3))
-    assert rolls.shape == (3, 2, 4, 4, 16, 48)
+    assert rolls.shape == (3, 2, getattr(generator, "n_tracks", 4), getattr(generator, "n_bars", 4), 16, 48)
     assert discriminator(rolls).shape[0] == 3
 
 

@@ -13,6 +13,7 @@ import torch
 
 from ganmusic import checkpoint
 from ganmusic.losses import LOSSES
+from ganmusic.models.blocks import Examples
 from ganmusic.models.convnet import ConvDiscriminator, ConvGenerator, hide_voices
 from ganmusic.models.mlp import BINARY_CROSS_ENTROPY, MLPDiscriminator, MLPGenerator
 from ganmusic.penalties import gradient_penalty, r1_r2
@@ -119,10 +120,130 @@ def test_best_checkpoint_is_kept(tmp_path):
 @pytest.mark.parametrize("name", LOSSES)
 @pytest.mark.parametrize("penalty", [None, r1_r2, gradient_penalty])
 def test_any_loss_plays_with_any_penalty(name, penalty):
-    game = tiny_game(loss=name, penalty=penalty)
+    # What nothing else bounds is bounded by its largest singular values.
+    game = tiny_game(loss=name, penalty=penalty, spectral=penalty is None)
     row = game.step(batch(0))
     assert all(math.isfinite(value) for value in row.values())
     assert ("penalty" in row) == (penalty is not None)
+
+
+def test_parts_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="'wasserstein' grows without end unless"):
+        tiny_game(loss="wasserstein", penalty=None)
+    with pytest.raises(ValueError, match="one of probabilities, and the discriminator returns logits"):
+        tiny_game(loss=BINARY_CROSS_ENTROPY)
+    with pytest.raises(ValueError, match="one of logits, and the discriminator returns probabilities"):
+        AdversarialGame(MLPGenerator(), MLPDiscriminator(), "hinge")
+    with pytest.raises(ValueError, match="no features to match"):
+        tiny_game(matching=(0.1,))
+    with pytest.raises(ValueError, match="does not measure how far it missed"):
+        tiny_game(missed=1.0)
+    with pytest.raises(ValueError, match="are at least 1"):
+        tiny_game(discriminator_steps=0)
+    mixing = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(2 * 4 * 4 * 16 * 48, 4), torch.nn.BatchNorm1d(4))
+    with pytest.raises(ValueError, match="batch normalisation, which mixes samples"):
+        AdversarialGame(ConvGenerator(channels=(8, 8, 8, 8, 8)), mixing, penalty=r1_r2)
+    with pytest.raises(ValueError, match="a batch of 4 cannot be shared out among 3 updates"):
+        tiny_game(discriminator_steps=3).step(batch(0))
+
+
+def test_the_mlp_without_its_sigmoid_plays_by_any_loss():
+    torch.manual_seed(0)
+    game = AdversarialGame(MLPGenerator(), MLPDiscriminator(sigmoid=False), "wasserstein", clip=0.01)
+    row = game.step(batch(0))
+    assert all(math.isfinite(value) for value in row.values())
+    assert max(weight.abs().max() for weight in game.discriminator.parameters()) <= 0.01
+
+
+class Pitch(torch.nn.Module):
+    """A generator and a discriminator of one weight each: what one update does can be followed."""
+
+    monophonic = True
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.tensor([0.5]))
+        self.calls = []
+
+    def latent(self, n, generator=None):
+        return torch.ones(n, 1)
+
+    def forward(self, x):
+        self.calls.append(len(x))
+        return self.weight * x
+
+    def features(self, x):
+        return (x, 2 * x)
+
+
+class Told(Pitch):
+    """A generator that adds what it is asked."""
+
+    def __init__(self):
+        super().__init__()
+        self.examples = Examples(3, 1)
+
+    def ask(self, real):
+        self.examples.keep(real[:, :1])
+        return real[:, :1]
+
+    def forward(self, z, asked=None):
+        asked = self.examples.take(len(z)) if asked is None else asked
+        return self.weight * z + asked
+
+    def sample(self, z, asked=None):
+        return self(z, asked)
+
+    def missed(self, fake, asked):
+        return (fake - asked).square().mean()
+
+
+def test_each_player_updates_as_often_as_it_is_told():
+    game = AdversarialGame(Pitch(), Pitch(), discriminator_steps=3, generator_steps=2)
+    game.step(torch.zeros(6, 1))
+    # The discriminator judges two real and two generated samples three times; the generator draws for each of these
+    # updates, and once more for its own second one.
+    assert game.discriminator.calls[:3] == [4, 4, 4]
+    assert game.generator.calls == [2, 2, 2, 2]
+    steps = [optimizer.state_dict()["state"][0]["step"].item() for optimizer in (
+        game.discriminator_optimizer, game.generator_optimizer
+    )]  # fmt: skip
+    assert steps == [3, 2]
+
+
+def test_matching_and_what_was_missed_are_in_the_generators_loss():
+    """Real 2, asked 2, generated 0.5 + 2: features differ by 0.5 and 1, and the miss is 0.25."""
+    game = AdversarialGame(Told(), Pitch(), matching=(0.1, 0.01), missed=3.0)
+    row = game.step(torch.full((4, 1), 2.0))
+    assert row["matching"] == pytest.approx(0.1 * 0.25 + 0.01 * 1.0)
+    assert row["missed"] == pytest.approx(0.25)
+    before = row["generator_loss"]
+    # Both pull the weight down; the adversarial loss alone would have pushed it up.
+    assert game.generator.weight.item() < 0.5
+    alone = AdversarialGame(Told(), Pitch())
+    assert alone.step(torch.full((4, 1), 2.0))["generator_loss"] == before
+    assert alone.generator.weight.item() > 0.5
+
+
+def test_what_real_music_asks_reaches_the_generator_and_its_average():
+    game = AdversarialGame(Told(), Pitch(), ema=0.5)
+    game.step(torch.tensor([[1.0], [2.0]]))
+    game.step(torch.tensor([[3.0], [4.0]]))  # there is room for one more
+    drawn = game.sample(4) - game.averaged.weight
+    assert drawn[:, 0].tolist() == pytest.approx([1.0, 2.0, 3.0, 1.0])
+    other = AdversarialGame(Told(), Pitch(), ema=0.5)
+    other.load_state_dict(game.state_dict())
+    assert torch.equal(other.sample(4), game.sample(4))
+
+
+def test_spectral_norm_survives_a_checkpoint():
+    game, other = tiny_game(spectral=True), tiny_game(seed=7, spectral=True)
+    game.step(batch(0))
+    other.load_state_dict(game.state_dict())
+    torch.manual_seed(3)
+    row = game.step(batch(1))
+    torch.manual_seed(3)
+    assert other.step(batch(1)) == row
 
 
 def test_lazy_penalty_counts_as_often_as_it_is_left_out():

@@ -8,11 +8,14 @@ where a note begins (`ganmusic.pianoroll.Roll`).
 
 from __future__ import annotations
 
+from math import prod
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot, pad
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
-__all__ = ["initialise", "planes", "straight_through_argmax", "straight_through_step"]
+__all__ = ["Examples", "initialise", "planes", "straight_through_argmax", "straight_through_step"]
 
 
 def initialise(network: nn.Module, slope: float = 0.2) -> None:
@@ -23,13 +26,50 @@ def initialise(network: nn.Module, slope: float = 0.2) -> None:
     """
     gain = nn.init.calculate_gain("leaky_relu", slope)
     for layer in network.modules():
-        if isinstance(layer, nn.Linear | nn.Conv1d | nn.ConvTranspose1d):
-            fan_in = layer.weight[0].numel()
-            if isinstance(layer, nn.ConvTranspose1d):
-                # Of the kernel's taps, one in `stride` meets any output position.
-                fan_in = layer.in_channels * layer.kernel_size[0] // layer.stride[0]
-            nn.init.normal_(layer.weight, std=gain / fan_in**0.5)
-            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        if not isinstance(layer, nn.Linear | _ConvNd):
+            continue
+        fan_in: float = layer.weight[0].numel()
+        if isinstance(layer, _ConvTransposeNd):
+            # Of the kernel's taps, one in `stride` meets any output position.
+            fan_in = layer.in_channels * prod(layer.kernel_size) / prod(layer.stride)
+        nn.init.normal_(layer.weight, std=gain / fan_in**0.5)
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
+
+
+class Examples(nn.Module):
+    """A handful of what real music asked of a generator that must be told something.
+
+    They are buffers: saved with the weights, so that the generator can be heard wherever it is loaded. The first ones
+    asked are kept, so that samples drawn during training are answers to the same questions.
+
+    Parameters
+    ----------
+    n : int
+        Examples that there is room for.
+    shape : int
+        Shape of one.
+    """
+
+    rows: Tensor
+    n_kept: Tensor
+
+    def __init__(self, n: int, *shape: int) -> None:
+        super().__init__()
+        self.register_buffer("rows", torch.zeros(n, *shape))
+        self.register_buffer("n_kept", torch.tensor(0))
+
+    @torch.no_grad()
+    def keep(self, asked: Tensor) -> None:
+        """Keep what is asked ``(batch, ...)`` while there is room."""
+        kept = int(self.n_kept)
+        new = asked[: len(self.rows) - kept]
+        self.rows[kept : kept + len(new)] = new
+        self.n_kept += len(new)
+
+    def take(self, n: int) -> Tensor:
+        """`n` of them ``(n, ...)``, in their order and round again; zeros, if none was kept."""
+        return self.rows[torch.arange(n, device=self.rows.device) % max(1, int(self.n_kept))]
 
 
 def planes(sounding: Tensor) -> Tensor:

@@ -35,7 +35,11 @@ def _generator_loss(real: Tensor, fake: Tensor) -> Tensor:
 #: The non-saturating loss on *probabilities*, as most articles write it; on logits it is
 #: ``LOSSES["non_saturating"]``, which is the same function and does not lose precision near 0 and 1.
 BINARY_CROSS_ENTROPY = Loss(
-    "binary_cross_entropy", _discriminator_loss, _generator_loss, "Goodfellow et al. 2014, sec. 3"
+    "binary_cross_entropy",
+    _discriminator_loss,
+    _generator_loss,
+    "Goodfellow et al. 2014, sec. 3",
+    of_probabilities=True,
 )
 
 
@@ -86,22 +90,33 @@ class MLPGenerator(nn.Module):
 
 
 class MLPDiscriminator(nn.Module):
-    """A roll's sounding plane to the probability that it is real.
+    """A roll's sounding plane to the probability that it is real, or to its logit.
+
+    Parameters
+    ----------
+    n_tracks, n_bars, n_steps, n_pitches : int
+        Shape of a roll.
+    sigmoid : bool
+        Whether it ends in a sigmoid. Without, it plays by any loss of `ganmusic.losses`.
 
     Taught in: notebooks/03-training.ipynb
     """
 
-    def __init__(self, n_tracks: int = 4, n_bars: int = 4, n_steps: int = 16, n_pitches: int = 48) -> None:
+    def __init__(
+        self, n_tracks: int = 4, n_bars: int = 4, n_steps: int = 16, n_pitches: int = 48, sigmoid: bool = True
+    ) -> None:
         super().__init__()
+        #: Whether it returns probabilities instead of logits.
+        self.of_probabilities = sigmoid
         self.layers = nn.Sequential(
             nn.Linear(n_tracks * n_bars * n_steps * n_pitches, 256),  # (batch, 256)
             nn.LeakyReLU(0.2),
             nn.Linear(256, 128),  # (batch, 128)
             nn.LeakyReLU(0.2),
             nn.Linear(128, 1),  # (batch, 1)
-            nn.Sigmoid(),
+            nn.Sigmoid() if sigmoid else nn.Identity(),
         )
 
     def forward(self, rolls: Tensor) -> Tensor:
-        """``(batch, plane, track, bar, step, pitch)`` to probabilities ``(batch, 1)``."""
+        """``(batch, plane, track, bar, step, pitch)`` to probabilities, or logits, ``(batch, 1)``."""
         return self.layers(rolls[:, 0].flatten(1))
