@@ -39,8 +39,10 @@ __all__ = [
     "barrier",
     "broadcast",
     "check_same",
+    "first",
     "gather",
     "mean",
+    "mean_row",
     "part",
     "process_group",
     "rand",
@@ -190,6 +192,19 @@ def mean(x: Tensor) -> Tensor:
     Taught in: notebooks/03-training.ipynb
     """
     return _total(x) / world_size()
+
+
+def mean_row(row: dict[str, float]) -> dict[str, float]:
+    """Means over the ranks of what each has measured, the same on all."""
+    return dict(zip(row, mean(torch.tensor([*row.values()], dtype=torch.float64)).tolist(), strict=True))
+
+
+def first(value: float) -> float:
+    """Tell all ranks what rank 0 has found, which they wait for."""
+    told = torch.tensor(value, dtype=torch.float64)
+    if _is_shared():
+        distributed.broadcast(told, 0)
+    return told.item()
 
 
 def gather(x: Tensor) -> Tensor:
