@@ -1,0 +1,185 @@
+"""The contest: ``make contest``, hours on two cores.
+
+Trains every model on the same chorales for the same processor time on one core, three seeds each, and judges what it
+has become with `ganmusic.evaluation`. Processor time means updates times what one update costs, which is measured once
+for each recipe when nothing else runs; watching and saving are not counted. While a network trains its distance to
+validation music is kept, a curve of quality against cost, and a clip from the same noise after some minutes.
+
+Every finished run is written into ``book/contest.json`` at once, and is not run again while it stands there: the
+contest can be interrupted, moved to another machine and gone on with. The networks are in ``runs/contest`` while they
+train. To run something again, delete its entry.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import time
+from dataclasses import dataclass, replace
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock
+from scoreboard import rounded
+
+from ganmusic import checkpoint, midi, recipes
+from ganmusic.evaluation import Reference, clips_of_run, evaluate, reference
+from ganmusic.files import atomic_path
+from ganmusic.recipes import RECIPES
+from ganmusic.train import TrainConfig
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "book" / "contest.json"
+RUNS = ROOT / "runs" / "contest"
+
+#: What takes part, by recipe.
+TITLES = {
+    "chorales": "ours",
+    "mlp": "plain network (MLP)",
+    "musegan_small": "MuseGAN, small",
+    "musegan_jamming": "MuseGAN, jamming",
+    "musegan_composer": "MuseGAN, composer",
+    "musegan_hybrid": "MuseGAN, hybrid",
+    "binary_deterministic": "BinaryMuseGAN, deterministic",
+    "binary_stochastic": "BinaryMuseGAN, stochastic",
+}
+#: Minutes of processor time that each network has, and by seed how often.
+MINUTES = 20
+SEEDS = (0, 1, 2)
+#: What is also trained for an hour, one seed, to be heard.
+HOUR = ("chorales", "musegan_small")
+#: Minutes after which a clip is kept.
+MARKS = (1, 5, 20, 60)
+#: Updates that a cost is measured over, and how often; the least counts, since other work only adds.
+N_TIMED, N_TIMES = 24, 5
+
+
+@dataclass(frozen=True)
+class Run:
+    """One network: its recipe, its seed, and minutes of processor time."""
+
+    recipe: str
+    seed: int
+    minutes: int = MINUTES
+
+    @property
+    def name(self) -> str:
+        """What it is called in the results."""
+        return f"{self.recipe}-{self.seed}-{self.minutes}"
+
+
+def runs() -> list[Run]:
+    """Everything that is to be trained, one seed of each model first."""
+    return [Run(name, seed) for seed in SEEDS for name in TITLES] + [Run(name, 0, 60) for name in HOUR]
+
+
+def cost(name: str) -> float:
+    """Seconds of processor time that one update of a recipe takes, on one thread."""
+    recipe = RECIPES[name]
+    config = TrainConfig(steps=1, **recipe.config)
+    batch, game = recipes.batches(recipe, config), recipes.game(recipe)
+    least = float("inf")
+    for step in range(N_TIMED):  # warm
+        game.step(batch(step))
+    for _ in range(N_TIMES):
+        begin = time.process_time()
+        for step in range(N_TIMED):
+            game.step(batch(step))
+        least = min(least, (time.process_time() - begin) / N_TIMED)
+    return least
+
+
+def results() -> dict[str, Any]:
+    """What has been measured so far."""
+    if RESULTS.exists():
+        found: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8"))
+        return found
+    machine = {"machine": platform.machine(), "torch": torch.__version__.split("+")[0]}
+    return {"facts": {"corpus": "chorales", "minutes": MINUTES, **machine}, "costs": {}, "runs": {}}
+
+
+def add(part: str, name: str, value: Any) -> None:
+    """Add one thing to the results, while other processes add theirs."""
+    with FileLock(RUNS / ".lock"):
+        found = results()
+        found[part][name] = value
+        found[part] = dict(sorted(found[part].items()))
+        with atomic_path(RESULTS) as temporary:
+            temporary.write_text(json.dumps(found, separators=(",", ":"), allow_nan=False) + "\n", encoding="utf-8")
+
+
+@cache
+def against() -> Reference:
+    """Held-out music, measured once a process."""
+    return reference("chorales")
+
+
+def train(name: str) -> None:
+    """Train a network or go on with it, judge it, and keep what it was like."""
+    torch.set_num_threads(1)
+    run = next(each for each in runs() if each.name == name)
+    per_update = results()["costs"][run.recipe]
+    # Watched, saved and heard by the minute.
+    minute = round(60 / per_update)
+    every = {"watch_every": minute, "save_every": minute, "sample_every": minute}
+    recipe = RECIPES[run.recipe]
+    RECIPES[run.recipe] = replace(recipe, config={**recipe.config, **every})
+    folder = RUNS / name
+    steps = minute * run.minutes
+    begun = (folder / "config.json").exists()
+    recipes.train(run.recipe, folder, steps=steps, seed=run.seed, threads=1, resume=begun, progress=False)
+    report = evaluate(clips_of_run(folder), against()).to_dict()
+    rows = [row for row in report["rows"] if row["real"] is not None]
+    scores = {row["step"]: row["score"] for row in checkpoint.read_log(folder) if "score" in row}
+    finished = {
+        "title": TITLES[run.recipe],
+        "recipe": run.recipe,
+        "seed": run.seed,
+        "minutes": run.minutes,
+        "updates": steps,
+        "curve": [[step // minute, rounded(score)] for step, score in scores.items()],
+        "best": min(scores, key=lambda step: scores[step]),
+        "values": {row["name"]: rounded(row["value"]) for row in rows},
+        "passed": {row["name"]: row["passed"] for row in rows},
+        "innovative": report["verdict"]["innovative"],
+    }
+    if run.seed == 0:
+        marks = [mark for mark in MARKS if mark <= run.minutes]
+        finished["clips"] = {str(mark): notes(folder, mark * minute) for mark in marks}
+    add("runs", name, finished)
+    print(f"{name}: distance {finished['values']['frechet_distance']}", flush=True)
+
+
+def notes(folder: Path, step: int) -> list[list[int]]:
+    """The first fixed-noise clip of a step: track, onset, duration and pitch of each note."""
+    piece = midi.read(folder / "samples" / f"step-{step:08d}-0.mid")
+    return [[k, *note] for k, track in enumerate(piece.tracks) for note in track.notes]
+
+
+def main() -> None:
+    """Measure the costs that are missing, then train and judge what is."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--jobs", type=int, default=2, help="processes at a time (default: 2)")
+    parser.add_argument("names", nargs="*", help="runs to do, such as chorales-0-20 (default: all)")
+    options = parser.parse_args()
+    names = [run.name for run in runs()]
+    if unknown := set(options.names) - set(names):
+        parser.error(f"there is no run {', '.join(sorted(unknown))}; there are {', '.join(names)}")
+    RUNS.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1)
+    chosen = [run for run in runs() if not options.names or run.name in options.names]
+    for recipe in dict.fromkeys(run.recipe for run in chosen):
+        if recipe not in results()["costs"]:
+            add("costs", recipe, rounded(cost(recipe)))
+    left = [run.name for run in chosen if run.name not in results()["runs"]]
+    with get_context("spawn").Pool(max(1, options.jobs)) as pool:
+        pool.map(train, left, chunksize=1)
+    print(f"{RESULTS.relative_to(ROOT)} has {len(results()['runs'])} of {len(names)} runs")
+
+
+if __name__ == "__main__":
+    main()
