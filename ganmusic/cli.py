@@ -31,6 +31,8 @@ SUFFIXES = (
 
 _MAX_BARS = 1000
 _MAX_COUNT = 999
+_DEVICES = ("cpu", "cuda", "mps")
+_PRECISIONS = ("float32", "bfloat16")
 _PACKAGES = ("torch", "numpy", "safetensors", "symusic", "music21", "soundfile")
 
 
@@ -76,7 +78,8 @@ def _parser() -> argparse.ArgumentParser:
     train = commands.add_parser(
         "train",
         help="train a network",
-        description="Train a network by a recipe. Ctrl-C stops it; --resume goes on from there.",
+        description="Train a network by a recipe. Ctrl-C stops it; --resume goes on from there. On N processes or "
+        "graphics cards: torchrun --nproc-per-node=N -m ganmusic train ...",
     )
     train.add_argument(
         "--recipe",
@@ -112,6 +115,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.add_argument(
         "--threads", type=_whole(1, 1024), metavar="T", help="processor threads to use"
+    )
+    train.add_argument("--device", choices=_DEVICES, default="cpu", help="where to compute (default: cpu)")
+    train.add_argument(
+        "--precision",
+        choices=_PRECISIONS,
+        help="numbers to compute with (default: float32, or that of the run to resume); bfloat16 is faster where the "
+        "device is made for it",
     )
     train.add_argument("--tensorboard", action="store_true", help="also log to RUN/tensorboard")
     train.set_defaults(run_command=_train, parser=train)
@@ -394,9 +404,13 @@ def _train(options: argparse.Namespace) -> None:
         resume=options.resume,
         seed=options.seed,
         threads=options.threads,
+        device=options.device,
+        precision=options.precision,
         tensorboard=options.tensorboard,
         progress=True,
     )
+    if os.environ.get("RANK", "0") != "0":  # one of several processes of torchrun, of which the first speaks
+        return
     done = f"{history.rows[-1]['step']:,} updates" if history.rows else "nothing left to do"
     print(f"{out}: {done}; hear it with: ganmusic compose song.mp3 --run {out}")
 

@@ -45,7 +45,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "player": {"pianoroll", "files", "midi", "audio", "viz"},
     "recipes": {
         *("pianoroll", "files", "midi", "keys", "voices", "store", "corpora", "data", "losses", "penalties"),
-        *("models", "train", "checkpoint", "sample", "metrics"),
+        *("models", "train", "checkpoint", "sample", "metrics", "parallel"),
     },
     "evaluation": {
         *("pianoroll", "files", "midi", "keys", "voices", "store", "corpora", "data", "sample", "metrics"),
