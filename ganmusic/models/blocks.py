@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot, pad
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
-__all__ = ["Examples", "initialise", "planes", "straight_through_argmax", "straight_through_step"]
+__all__ = ["Examples", "at_least_float32", "initialise", "planes", "straight_through_argmax", "straight_through_step"]
 
 
 def initialise(network: nn.Module, slope: float = 0.2) -> None:
@@ -86,18 +86,23 @@ def planes(sounding: Tensor, struck: Tensor | None = None) -> Tensor:
     return torch.stack([sounding, onset], 1)
 
 
+def at_least_float32(x: Tensor) -> Tensor:
+    """Leave mixed precision, in which zero and one would come back from a detour through a softmax as in-betweens."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 def straight_through_argmax(logits: Tensor) -> Tensor:
     """One-hot of the largest entry of the last axis, with the softmax's gradient (Bengio et al. 2013).
 
     The generator's output is discrete, as notes are, so that the discriminator never sees in-betweens that
     would give it away; the gradient passes as if the output had been the softmax.
     """
-    soft = logits.softmax(-1)
+    soft = at_least_float32(logits).softmax(-1)
     hard = one_hot(logits.argmax(-1), logits.shape[-1]).to(soft.dtype)
     return hard + soft - soft.detach()
 
 
 def straight_through_step(logits: Tensor) -> Tensor:
     """1 where a logit is positive, else 0, with the sigmoid's gradient (Bengio et al. 2013)."""
-    soft = logits.sigmoid()
+    soft = at_least_float32(logits).sigmoid()
     return (logits > 0).to(soft.dtype) + soft - soft.detach()

@@ -22,7 +22,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, leaky_relu, pad
 
-from ganmusic.models.blocks import initialise, straight_through_argmax, straight_through_step
+from ganmusic.models.blocks import at_least_float32, initialise, straight_through_argmax, straight_through_step
+from ganmusic.parallel import rand
 
 __all__ = ["ConvDiscriminator", "ConvGenerator", "hide_voices", "hold", "relations"]
 
@@ -216,7 +217,7 @@ class ConvGenerator(nn.Module):
         """
         line, harmony = plan.split([self.n_tracks, 12], 1)
         line = interpolate(line, scale_factor=self.steps_per_beat, mode="linear").unsqueeze(2)
-        distance = torch.arange(self.n_pitches)[:, None] - self.centre[:, None, None] - WIDTH * line
+        distance = torch.arange(self.n_pitches, device=plan.device)[:, None] - self.centre[:, None, None] - WIDTH * line
         harmony = standardise(harmony.transpose(1, 2), 1.0).transpose(1, 2)
         harmony = harmony.repeat(1, self.n_pitches // 12, 1).repeat_interleave(self.steps_per_beat, -1)
         return harmony.unsqueeze(1) - 0.5 * (distance / WIDTH).square()
@@ -255,6 +256,7 @@ def standardise(logits: Tensor, scale: float = 2.0) -> Tensor:
 
     A choice can then be clear but never so certain that its softmax, whose gradient trains it, has none left.
     """
+    logits = at_least_float32(logits)
     centred = logits - logits.mean(-1, keepdim=True)
     return scale * centred * torch.rsqrt(centred.square().mean(-1, keepdim=True) + 1e-6)
 
@@ -398,5 +400,5 @@ def hide_voices(real: Tensor, fake: Tensor, share: float) -> tuple[Tensor, Tenso
     clips by heart. Differentiable, and the same for both sides, so that it does not leak into what is generated
     (the principle of Zhao et al. 2020).
     """
-    kept = torch.rand(len(real), 1, real.shape[2], 1, 1, 1, device=real.device) >= share
+    kept = rand((len(real), 1, real.shape[2], 1, 1, 1), like=real) >= share
     return real * kept, fake * kept
