@@ -407,7 +407,8 @@ def clips(corpus: str, split: str, n_bars: int, monophonic: bool = False) -> Win
                 yield replace(each, tracks=tuple(map(single_line, each.tracks))) if lines else each
 
     if record.home is not None:
-        return windows(_packed(record.home(), f"{split}-lines" if lines else split, form, ready), n_bars)
+        name = f"{corpus}-{split}-lines" if lines else f"{corpus}-{split}"
+        return windows(_packed(record.home(), name, form, ready), n_bars)
     left_out: Counter[str] = Counter()
     data = windows(ready(left_out), n_bars, grid=form.grid, normalise_key=form.normalise_key)
     data.bars.left_out.update(+left_out)

@@ -14,6 +14,7 @@ from torch import nn
 from ganmusic.models.binary_musegan import BinaryMuseGANGenerator
 from ganmusic.models.choir import ChoirGenerator
 from ganmusic.models.convnet import ConvDiscriminator, ConvGenerator
+from ganmusic.models.midinet import MidiNetDiscriminator, MidiNetGenerator
 from ganmusic.models.mlp import MLPDiscriminator, MLPGenerator
 from ganmusic.models.musegan import MuseGANAccompanist, MuseGANDiscriminator, MuseGANGenerator
 from ganmusic.models.musegan_small import SmallMuseGANDiscriminator, SmallMuseGANGenerator
@@ -25,6 +26,7 @@ MODELS: dict[str, tuple[type[nn.Module], type[nn.Module]]] = {
     "binary_musegan": (BinaryMuseGANGenerator, MuseGANDiscriminator),
     "choir": (ChoirGenerator, ConvDiscriminator),
     "convnet": (ConvGenerator, ConvDiscriminator),
+    "midinet": (MidiNetGenerator, MidiNetDiscriminator),
     "mlp": (MLPGenerator, MLPDiscriminator),
     "musegan": (MuseGANGenerator, MuseGANDiscriminator),
     "musegan_accompanist": (MuseGANAccompanist, MuseGANDiscriminator),
