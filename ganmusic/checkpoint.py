@@ -7,6 +7,9 @@ A run is a folder::
     RUN/samples/                  fixed-noise samples along the way
     RUN/checkpoint-00001000/      tensors.safetensors and state.json (step, row, best, checksum)
 
+A network that is passed on alone (see `ganmusic.hub`) is a folder with `config.json`, and ``model.safetensors`` in
+place of checkpoints.
+
 A checkpoint is written under a temporary name and renamed, so one that is there is whole; the last two
 and the best one are kept. Nothing is ever unpickled: a run from a stranger can hold wrong numbers, but no program.
 
@@ -34,17 +37,21 @@ __all__ = [
     "checkpoints",
     "latest",
     "load",
+    "load_weights",
     "numbered",
     "read_card",
     "read_config",
     "read_log",
     "save",
     "save_numbered",
+    "save_weights",
     "write_config",
 ]
 
 #: Version of the layout above; a run of another one is refused.
 FORMAT = 1
+#: The file's name that loaders of published networks look for.
+_WEIGHTS = "model.safetensors"
 
 
 class CheckpointError(ValueError):
@@ -118,17 +125,29 @@ def save(folder: str | os.PathLike[str], tensors: dict[str, Tensor], state: dict
     temporary.mkdir(parents=True)
     try:
         path = temporary / "tensors.safetensors"
-        try:
-            save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, path)
-        except SafetensorError as error:  # a full disk, among others
-            raise OSError(f"{folder} cannot be written: {error}") from None
-        path.chmod(0o666 & ~umask())  # the library's own choice would hide a run from the machine's other users
+        _write_tensors(path, tensors, folder)
         write_json(temporary / "state.json", {"format": FORMAT, **state, "sha256": sha256(path)})
         if folder.exists():
             shutil.rmtree(folder)
         temporary.replace(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _write_tensors(path: Path, tensors: dict[str, Tensor], goal: Path) -> None:
+    """Write a file of tensors, on the way to its `goal`."""
+    try:
+        save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, path)
+    except SafetensorError as error:  # a full disk, among others
+        raise OSError(f"{goal} cannot be written: {error}") from None
+    path.chmod(0o666 & ~umask())  # the library's own choice would hide a run from the machine's other users
+
+
+def _read_tensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise CheckpointError(f"{path} is damaged: {error}") from None
 
 
 def load(folder: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -150,10 +169,26 @@ def load(folder: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, A
         raise CheckpointError(f"{path} is missing")
     if sha256(path) != state.get("sha256"):
         raise CheckpointError(f"{path} is damaged: its checksum is not the one in state.json")
-    try:
-        return load_file(path), state
-    except SafetensorError as error:
-        raise CheckpointError(f"{path} is damaged: {error}") from None
+    return _read_tensors(path), state
+
+
+def save_weights(folder: str | os.PathLike[str], weights: dict[str, Tensor]) -> None:
+    """Write a network's weights to a folder, without its training."""
+    path = Path(folder) / _WEIGHTS
+    with atomic_path(path) as temporary:
+        _write_tensors(temporary, weights, path)
+
+
+def load_weights(folder: str | os.PathLike[str]) -> dict[str, Tensor]:
+    """Read what `save_weights` wrote; nothing, if it wrote nothing there.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is damaged.
+    """
+    path = Path(folder) / _WEIGHTS
+    return _read_tensors(path) if path.exists() else {}
 
 
 def checkpoints(run: str | os.PathLike[str]) -> list[Path]:

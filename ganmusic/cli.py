@@ -14,6 +14,7 @@ import math
 import os
 import sys
 import tempfile
+import textwrap
 from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -30,6 +31,8 @@ SUFFIXES = (
 
 _MAX_BARS = 1000
 _MAX_COUNT = 999
+_DEVICES = ("cpu", "cuda", "mps")
+_PRECISIONS = ("float32", "bfloat16")
 _PACKAGES = ("torch", "numpy", "safetensors", "symusic", "music21", "soundfile")
 
 
@@ -75,11 +78,12 @@ def _parser() -> argparse.ArgumentParser:
     train = commands.add_parser(
         "train",
         help="train a network",
-        description="Train a network by a recipe. Ctrl-C stops it; --resume goes on from there.",
+        description="Train a network by a recipe. Ctrl-C stops it; --resume goes on from there. On N processes or "
+        "graphics cards: torchrun --nproc-per-node=N -m ganmusic train ...",
     )
     train.add_argument(
         "--recipe",
-        help="name of the recipe (default: chorales, or that of the run to resume); 'ganmusic info' lists them",
+        help="name of the recipe (default: chorales, or that of the run to resume); 'ganmusic recipes' lists them",
     )
     train.add_argument(
         "--corpus",
@@ -111,6 +115,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.add_argument(
         "--threads", type=_whole(1, 1024), metavar="T", help="processor threads to use"
+    )
+    train.add_argument("--device", choices=_DEVICES, default="cpu", help="where to compute (default: cpu)")
+    train.add_argument(
+        "--precision",
+        choices=_PRECISIONS,
+        help="numbers to compute with (default: float32, or that of the run to resume); bfloat16 is faster where the "
+        "device is made for it",
     )
     train.add_argument("--tensorboard", action="store_true", help="also log to RUN/tensorboard")
     train.set_defaults(run_command=_train, parser=train)
@@ -160,6 +171,13 @@ def _parser() -> argparse.ArgumentParser:
     _originality_parser(commands)
     _corpora_parser(commands)
 
+    recipes = commands.add_parser(
+        "recipes",
+        help="list what can be trained",
+        description="List the recipes of 'ganmusic train': corpus, model, length, and what was measured.",
+    )
+    recipes.set_defaults(run_command=_recipes, parser=recipes)
+
     info = commands.add_parser(
         "info",
         help="say what is there",
@@ -179,7 +197,7 @@ def _evaluate_parser(commands: Any) -> None:
         "music, is it new, is it diverse. Takes a minute or two. Give files and folders of music, or --run.",
     )
     evaluate.add_argument(
-        "music", nargs="*", type=Path, metavar="MUSIC", help="MIDI or MusicXML files, or folders of them"
+        "music", nargs="*", metavar="MUSIC", help="MIDI or MusicXML files, or folders of them"
     )
     evaluate.add_argument("--run", type=Path, metavar="RUN", help="run of which 250 clips are drawn")
     evaluate.add_argument(
@@ -386,9 +404,13 @@ def _train(options: argparse.Namespace) -> None:
         resume=options.resume,
         seed=options.seed,
         threads=options.threads,
+        device=options.device,
+        precision=options.precision,
         tensorboard=options.tensorboard,
         progress=True,
     )
+    if os.environ.get("RANK", "0") != "0":  # one of several processes of torchrun, of which the first speaks
+        return
     done = f"{history.rows[-1]['step']:,} updates" if history.rows else "nothing left to do"
     print(f"{out}: {done}; hear it with: ganmusic compose song.mp3 --run {out}")
 
@@ -494,7 +516,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     else:
         corpus = options.against or "chorales"
         clips, remarks = evaluation.read_clips(options.music, corpus, options.bars or 4)
-        name = ", ".join(path.name or str(path) for path in options.music)
+        name = ", ".join(Path(path).name or path for path in options.music)
         for remark in remarks:
             print(f"ganmusic: {remark}", file=sys.stderr)
     against = evaluation.reference(corpus, clips.roll.sounding.shape[2])
@@ -649,6 +671,24 @@ def _corpora_record(options: argparse.Namespace) -> Any:
         parser: argparse.ArgumentParser = options.parser
         parser.error(f"argument NAME: {options.name!r} is not one of {known}")
     return corpus
+
+
+# recipes --------------------------------------------------------------------------------------------
+
+
+def _recipes(options: argparse.Namespace) -> None:
+    from ganmusic.files import counted
+    from ganmusic.recipes import RECIPES
+    from ganmusic.train import TrainConfig
+
+    for name, recipe in RECIPES.items():
+        batch_size = TrainConfig(steps=recipe.steps, **recipe.config).batch_size
+        print(
+            f"{name}: corpus {recipe.corpus}, model {recipe.model}, {recipe.steps:,} updates of {batch_size} clips of "
+            f"{counted(recipe.n_bars, 'bar')}"
+        )
+        print(textwrap.indent(textwrap.fill(recipe.description, 100), "  ") + "\n")
+    print("train one with: ganmusic train --recipe NAME --out RUN")
 
 
 # info -----------------------------------------------------------------------------------------------

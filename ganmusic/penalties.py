@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
+from ganmusic.parallel import rand
+
 __all__ = [
     "clip_weights",
     "feature_matching",
@@ -78,7 +80,7 @@ def gradient_penalty(discriminator: Discriminator, real: Tensor, fake: Tensor) -
 
     The point between is drawn anew for each sample.
     """
-    weight = torch.rand(len(real), *[1] * (real.dim() - 1), dtype=real.dtype, device=real.device)
+    weight = rand((len(real), *[1] * (real.dim() - 1)), like=real)
     between = weight * real + (1 - weight) * fake
     return (input_gradient(discriminator, between).norm(dim=1) - 1).square().mean()
 

@@ -35,7 +35,7 @@ from filelock import FileLock
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from ganmusic import checkpoint, midi
+from ganmusic import checkpoint, midi, parallel
 from ganmusic.corpora import CORPORA, get
 from ganmusic.data import Windows, balanced_indices, batch_indices, key_shift, windows
 from ganmusic.files import atomic_path
@@ -43,7 +43,8 @@ from ganmusic.metrics.distribution import FeatureSpace, frechet_distance
 from ganmusic.models import MODELS
 from ganmusic.models.convnet import hide_voices
 from ganmusic.models.mlp import BINARY_CROSS_ENTROPY
-from ganmusic.penalties import r1_r2
+from ganmusic.models.musegan import jamming_penalty
+from ganmusic.penalties import gradient_penalty, r1_r2
 from ganmusic.pianoroll import Grid, Note, Piece, Roll, Track
 from ganmusic.sample import Composer, to_roll
 from ganmusic.store import Store, describe, prepare
@@ -127,6 +128,39 @@ _CONVNET: dict[str, Any] = {
     "betas": (0.0, 0.99),
     "ema": 0.998,
 }
+#: WGAN-GP with one update of each player, as in the small MuseGAN's tutorial.
+_WGAN_GP: dict[str, Any] = {
+    "loss": "wasserstein",
+    "penalty": gradient_penalty,
+    "penalty_weight": 10.0,
+    "learning_rate": 1e-3,
+    "betas": (0.5, 0.9),
+}
+#: The same for the three compositions, which are heard as averages of their weights.
+_MUSEGAN: dict[str, Any] = {**_WGAN_GP, "ema": 0.998}
+
+
+def _musegan(description: str, model: str = "musegan", steps: int = 5000, **changed: Any) -> Recipe:
+    """A MuseGAN on chorales, with its paper's loss; where nothing else is said, each voice has one note at a time."""
+    batch_size = changed.pop("batch_size", 16)
+    options = {"game": _MUSEGAN, "generator": {"monophonic": True}, **changed}
+    config = {"batch_size": batch_size}
+    return Recipe(description, "chorales", model, steps, config=config, programs=_STRINGS, **options)
+
+
+def _binary(ending: str, description: str) -> Recipe:
+    """One of four endings of one generator, the composer's; nothing else differs."""
+    together: dict[str, Any] = {"composition": "composer"}
+    # 300 updates of eight clips see about as many as there are to train on.
+    return _musegan(
+        description,
+        "binary_musegan",
+        steps=2000,
+        batch_size=8,
+        generator={**together, "ending": ending, "epoch": 300},
+        discriminator=together,
+    )
+
 
 #: Every recipe, by name.
 RECIPES: dict[str, Recipe] = {
@@ -150,6 +184,33 @@ RECIPES: dict[str, Recipe] = {
         config={"constant": 1.0},
         programs=_STRINGS,
     ),
+    "musegan_small": _musegan(
+        "The small MuseGAN networks of the ISMIR 2019 tutorial, played as there.",
+        "musegan_small",
+        game=_WGAN_GP,
+        generator={},
+    ),
+    "musegan_jamming": _musegan(
+        "MuseGAN, jamming: a generator and a critic for each voice.",
+        game={**_MUSEGAN, "penalty": jamming_penalty},
+        generator={"composition": "jamming", "monophonic": True},
+        discriminator={"composition": "jamming"},
+    ),
+    "musegan_composer": _musegan(
+        "MuseGAN, composer: one generator and one critic for all voices.",
+        generator={"composition": "composer", "monophonic": True},
+        discriminator={"composition": "composer"},
+    ),
+    "musegan_hybrid": _musegan(
+        "MuseGAN, hybrid: a generator for each voice with shared and private noise, one critic for all.",
+    ),
+    "musegan_accompanist": _musegan(
+        "MuseGAN, hybrid, with the soprano given: the other voices accompany it.", "musegan_accompanist"
+    ),
+    "binary_deterministic": _binary("deterministic", "Deterministic binary neurons."),
+    "binary_stochastic": _binary("stochastic", "Stochastic binary neurons."),
+    "binary_threshold": _binary("threshold", "A sigmoid, cut at one half when it is heard."),
+    "binary_bernoulli": _binary("bernoulli", "A sigmoid, drawn by lot when it is heard."),
     "toy": Recipe(
         "A tiny convolutional pair on synthetic chords: seconds, for trying things out.",
         corpus="toy",
@@ -457,8 +518,10 @@ def sizes(recipe: Recipe) -> tuple[dict[str, Any], dict[str, Any]]:
     return generator | recipe.generator, discriminator | recipe.discriminator
 
 
-def game(recipe: Recipe, seed: int = 0) -> AdversarialGame:
-    """The recipe's networks for its corpus, freshly drawn from the seed, in their game.
+def game(
+    recipe: Recipe, seed: int = 0, device: torch.device | str = "cpu", precision: str = "float32"
+) -> AdversarialGame:
+    """The recipe's networks for its corpus, freshly drawn from the seed, in their game on a device.
 
     Raises
     ------
@@ -469,7 +532,9 @@ def game(recipe: Recipe, seed: int = 0) -> AdversarialGame:
     g, d = sizes(recipe)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return AdversarialGame(generator(**g), discriminator(**d), **recipe.game)
+        # Drawn on the processor: the seed gives the same weights anywhere.
+        one, other = generator(**g).to(device), discriminator(**d).to(device)
+        return AdversarialGame(one, other, precision=precision, **recipe.game)
 
 
 def distance(recipe: Recipe) -> Callable[[Game], float] | None:
@@ -514,10 +579,15 @@ def train(
     resume: bool = False,
     seed: int | None = None,
     threads: int | None = None,
+    device: str = "cpu",
+    precision: str | None = None,
     tensorboard: bool = False,
     progress: bool = True,
 ) -> History:
     """Train a recipe into a run folder.
+
+    Started by ``torchrun``, its processes share every batch out among themselves (see `ganmusic.parallel`). A run may
+    go on with another number of them, and on another device.
 
     What is done to the corpus on the way (notes that the model cannot sing, pieces in another metre, nothing to watch)
     is in the run's card, under ``data``, and shown before training begins.
@@ -538,13 +608,18 @@ def train(
         Go on from the last checkpoint in `out`, with the run's own settings where none are given.
     seed, threads : int, optional
         See `TrainConfig`.
+    device : str
+        One of `ganmusic.parallel.DEVICES`.
+    precision : str, optional
+        One of `ganmusic.train.PRECISIONS`; float32 by default, or that of the run to resume.
     tensorboard, progress : bool
         See `fit`.
 
     Raises
     ------
     ValueError
-        If there is no such recipe or corpus, the budget is not one, or the corpus and the model do not fit.
+        If there is no such recipe or corpus, the budget is not one, the corpus and the model do not fit, the device is
+        not there, or the batch cannot be shared out among the processes.
     FileExistsError
         If `out` holds a run already and `resume` was not asked for.
     CheckpointError
@@ -556,6 +631,7 @@ def train(
     """
     if tensorboard:
         summary_writer()  # complains before anything is written
+    place = parallel.select_device(device)
     run = Path(out)
     begun = (run / "config.json").exists()
     if begun and not resume:
@@ -582,6 +658,7 @@ def train(
             options |= {"steps": recipe.steps if steps is None and minutes is None else steps, "minutes": minutes}
         options |= {key: value for key, value in (("seed", seed), ("threads", threads)) if value is not None}
         config = TrainConfig(**options)
+        precision = precision or (str(stored.get("precision", "float32")) if begun else "float32")
     except (KeyError, TypeError, AttributeError) as error:
         raise checkpoint.CheckpointError.misfit(run, error) from None
     if recipe.corpus not in CORPORA:  # a folder's files may have changed since they were last looked at
@@ -598,48 +675,57 @@ def train(
                 raise checkpoint.CheckpointError(f"{run} has {key} {theirs[key]}, and cannot go on with {ours[key]}")
     watch = distance(recipe)
     batch = batches(recipe, config, balance)
-    players = game(recipe, config.seed)
-    card = {
-        "recipe": name,
-        "model": recipe.model,
-        "generator": sizes(recipe)[0],
-        "grid": asdict(data.grid),
-        "tracks": list(form.tracks),
-        "programs": list(recipe.programs or form.programs),
-        "drums": list(form.drums),
-        "train": asdict(config),
-        "data": {**facts, "balance": balance, "watched": watch is not None},
-        "versions": {
-            "ganmusic": version("ganmusic"),
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-        },
-    }
-    if progress:
-        for remark in _remarks(card):
-            tqdm.write(remark, file=sys.stderr)
-    checkpoint.write_config(run, card)
-    samples = run / "samples"
-    samples.mkdir(exist_ok=True)
-    heard = Composer(
-        players.averaged, data.grid, form.tracks, recipe.programs or form.programs, card, form.drums
-    )
+    with parallel.process_group(place):
+        first, n_processes = parallel.rank() == 0, parallel.world_size()
+        players = game(recipe, config.seed, place, precision)
+        players.check_batch(config.batch_size)
+        card = {
+            "recipe": name,
+            "model": recipe.model,
+            "generator": sizes(recipe)[0],
+            "grid": asdict(data.grid),
+            "tracks": list(form.tracks),
+            "programs": list(recipe.programs or form.programs),
+            "drums": list(form.drums),
+            "train": asdict(config),
+            "precision": precision,
+            "device": place.type,
+            "processes": n_processes,
+            "data": {**facts, "balance": balance, "watched": watch is not None},
+            "versions": {
+                "ganmusic": version("ganmusic"),
+                "torch": torch.__version__,
+                "python": platform.python_version(),
+            },
+        }
+        if progress and first:
+            for remark in _remarks(card):
+                tqdm.write(remark, file=sys.stderr)
+        # Also waits until all have looked at what is there, before anything is written.
+        begin = checkpoint.latest(run)
+        what = f"{name} on {recipe.corpus} {sha256[:16]}, {config}, from {begin.name if begin else 'its beginning'}"
+        parallel.check_same("run", what)
+        if first:
+            checkpoint.write_config(run, card)
+        samples = run / "samples"
+        heard = Composer(players.averaged, data.grid, form.tracks, recipe.programs or form.programs, card, form.drums)
 
-    def keep(step: int, rolls: Tensor) -> None:
-        for index, roll in enumerate(zip(*to_roll(rolls), strict=True)):
-            midi.write(heard.piece(Roll(*roll)), samples / f"step-{step:08d}-{index}.mid")
+        def keep(step: int, rolls: Tensor) -> None:
+            samples.mkdir(exist_ok=True)
+            for index, roll in enumerate(zip(*to_roll(rolls), strict=True)):
+                midi.write(heard.piece(Roll(*roll)), samples / f"step-{step:08d}-{index}.mid")
 
-    return fit(
-        players,
-        batch,
-        config,
-        run,
-        resume=resume,
-        watch=watch,
-        on_sample=keep,
-        tensorboard=tensorboard,
-        progress=progress,
-    )
+        return fit(
+            players,
+            batch,
+            config,
+            run,
+            resume=resume,
+            watch=watch,
+            on_sample=keep,
+            tensorboard=tensorboard,
+            progress=progress,
+        )
 
 
 def _facts(recipe: Recipe, data: Windows) -> dict[str, Any]:

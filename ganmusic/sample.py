@@ -91,7 +91,8 @@ def load_generator(run: str | os.PathLike[str] | None = None) -> Composer:
     Parameters
     ----------
     run : path, optional
-        The run's folder; without it, the chorale weights that come with the package.
+        The run's folder, or one that `ganmusic.hub.save_pretrained` made; without it, the chorale weights that come
+        with the package.
 
     Raises
     ------
@@ -105,21 +106,24 @@ def load_generator(run: str | os.PathLike[str] | None = None) -> Composer:
             return load_generator(shipped)
     config = checkpoint.read_config(run)
     newest = checkpoint.latest(run)
-    if newest is None:
+    weights = {} if newest else checkpoint.load_weights(run)
+    if not newest and not weights:
         raise checkpoint.CheckpointError(f"{run} has no checkpoint yet")
     try:
-        tensors, state = checkpoint.load(newest)
-        if state["best"] and state["best"]["step"] != state["step"]:
-            tensors, state = checkpoint.load(checkpoint.numbered(run, state["best"]["step"]))
+        if newest:
+            tensors, state = checkpoint.load(newest)
+            if state["best"] and state["best"]["step"] != state["step"]:
+                tensors, state = checkpoint.load(checkpoint.numbered(run, state["best"]["step"]))
+            config |= {key: state[key] for key in ("step", "seconds", "best")}
+            weights = {k.removeprefix("averaged."): v for k, v in tensors.items() if k.startswith("averaged.")}
         generator = MODELS[config["model"]][0](**config["generator"])
-        weights = {k.removeprefix("averaged."): v.float() for k, v in tensors.items() if k.startswith("averaged.")}
-        generator.load_state_dict(weights)
+        generator.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
         composer = Composer(
             generator.eval().requires_grad_(False),
             Grid(**config["grid"]),
             tuple(config["tracks"]),
             tuple(config["programs"]),
-            {**config, "step": state["step"], "best": state["best"]},
+            config,
             tuple(config.get("drums", ())),
         )
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:

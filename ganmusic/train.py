@@ -6,7 +6,8 @@ nothing of networks. `AdversarialGame` is the two-player game that most models p
 Repeatable by construction: the randomness of update k, and the batch it sees, depend on the seed and on k
 alone. So a run that was killed goes on from its last checkpoint to the same weights, bit for bit, as one that
 was not (on one machine, with as many threads, and a budget of steps: under a budget of minutes the learning rate
-follows the clock).
+follows the clock). On another device, or on several processes (`ganmusic.parallel`), it sees the same batches and
+the same chance, and its weights are the same up to rounding.
 
 Taught in: notebooks/03-training.ipynb
 """
@@ -29,12 +30,24 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from tqdm.auto import tqdm
 
-from ganmusic import checkpoint
-from ganmusic.files import atomic_path
+from ganmusic import checkpoint, parallel
+from ganmusic.files import atomic_path, counted
 from ganmusic.losses import LOSSES, Loss
 from ganmusic.penalties import clip_weights, feature_matching, spectral_norm
 
-__all__ = ["AdversarialGame", "DivergenceError", "Game", "History", "TrainConfig", "fit", "summary_writer"]
+__all__ = [
+    "PRECISIONS",
+    "AdversarialGame",
+    "DivergenceError",
+    "Game",
+    "History",
+    "TrainConfig",
+    "fit",
+    "summary_writer",
+]
+
+#: Types of number that networks compute with; weights, losses and penalties are float32 in any case.
+PRECISIONS = ("float32", "bfloat16")
 
 Penalty = Callable[[Callable[[Tensor], Tensor], Tensor, Tensor], Tensor]
 Augment = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -70,6 +83,9 @@ class AdversarialGame:
     of it, ``(batch, ...)``. It is then called as ``generator(z, asked)``, so that its rolls answer the same questions
     as the real ones beside them.
 
+    It is played on the device that the networks are on. Of several processes (`ganmusic.parallel`) each is given the
+    whole batch and computes its part of it; the losses are those of the whole.
+
     Parameters
     ----------
     generator : Module
@@ -99,12 +115,16 @@ class AdversarialGame:
         Weights of feature matching, one for each tensor of ``discriminator.features(rolls)``, in the generator's loss.
     missed : float
         Weight of ``generator.missed(fake, asked)``, how far it missed what it was asked, in the generator's loss.
+    precision : str
+        One of `PRECISIONS`: that of the networks' larger operations. Half the bytes are faster where the device is made
+        for it; a penalty, whose gradient is differentiated again, is computed in float32.
 
     Raises
     ------
     ValueError
-        If the parts do not fit each other: a loss of probabilities and logits, a loss that needs a bounded slope and
-        nothing to bound it, a penalty on single samples' gradients and batch normalisation, which mixes them.
+        If there is no such precision, or the parts do not fit each other: a loss of probabilities and logits, a loss
+        that needs a bounded slope and nothing to bound it, a penalty on single samples' gradients and batch
+        normalisation, which mixes them.
 
     Taught in: notebooks/03-training.ipynb
     """
@@ -128,19 +148,26 @@ class AdversarialGame:
         spectral: bool = False,
         matching: Sequence[float] = (),
         missed: float = 0.0,
+        precision: str = "float32",
     ) -> None:
         self.generator, self.discriminator = generator, discriminator
-        self.averaged = copy.deepcopy(generator).requires_grad_(False)
         self.loss = LOSSES[loss] if isinstance(loss, str) else loss
         self.penalty, self.penalty_weight, self.penalty_every = penalty, penalty_weight, penalty_every
         self.augment, self.learning_rate, self.ema = augment, learning_rate, ema
         self.discriminator_steps, self.generator_steps = discriminator_steps, generator_steps
         self.clip, self.matching, self.missed = clip, tuple(matching), missed
+        self.precision = precision
         self.is_asked = hasattr(generator, "ask")
         self.mixes_samples = any(isinstance(layer, _BatchNorm) for layer in discriminator.modules())
         self._check_parts(spectral)
         if spectral:
             spectral_norm(discriminator)
+        for network in (generator, discriminator):
+            parallel.broadcast(network)
+        # Before the norms are shared: each process samples alone.
+        self.averaged = copy.deepcopy(generator).requires_grad_(False)
+        for network in (generator, discriminator):
+            parallel.synchronise_norms(network)
         # Fused: all of an update's arithmetic in one pass over the weights, which a processor feels.
         self.generator_optimizer, self.discriminator_optimizer = (
             torch.optim.Adam(network.parameters(), learning_rate, betas, fused=True)
@@ -149,6 +176,8 @@ class AdversarialGame:
         self.n_updates = 0
 
     def _check_parts(self, spectral: bool) -> None:
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"there is no precision {self.precision!r}; there are {', '.join(PRECISIONS)}")
         if min(self.discriminator_steps, self.generator_steps, self.penalty_every) < 1:
             raise ValueError("discriminator_steps, generator_steps and penalty_every are at least 1")
         of_probabilities = getattr(self.discriminator, "of_probabilities", False)
@@ -183,33 +212,64 @@ class AdversarialGame:
         Raises
         ------
         ValueError
-            If the batch cannot be shared out evenly among the discriminator's updates.
+            If the batch cannot be shared out evenly among the discriminator's updates, and these among the processes.
         """
         for optimizer in (self.generator_optimizer, self.discriminator_optimizer):
             for group in optimizer.param_groups:
                 group["lr"] = self.learning_rate * scale
-        if len(batch) % self.discriminator_steps:
-            raise ValueError(f"a batch of {len(batch)} cannot be shared out among {self.discriminator_steps} updates")
+        self.check_batch(len(batch))
         row: dict[str, float] = {}
-        for part in batch.float().chunk(self.discriminator_steps):
-            real, asked = part, self._asked(part)
-            fake = self._draw(len(real), asked)
+        for chunk in self._placed(batch).chunk(self.discriminator_steps):
+            real, asked = parallel.part(chunk), self._asked(chunk)
+            fake = self._draw(len(chunk), asked)
             row |= self._update_discriminator(real, fake.detach())
         for k in range(self.generator_steps):
             # Drawn once: the generator is first graded on the same fakes that the discriminator has learned from.
-            fake = fake if k == 0 else self._draw(len(real), asked)
+            fake = fake if k == 0 else self._draw(len(chunk), asked)
             row |= self._update_generator(real, fake, asked)
         self._average()
         self.n_updates += 1
         return row
 
-    def _asked(self, real: Tensor) -> Tensor | None:
-        return self.generator.ask(real) if self.is_asked else None  # type: ignore[operator]
+    def check_batch(self, n: int) -> None:
+        """Refuse a batch of `n` that cannot be shared out evenly, as `step` would."""
+        updates, processes = self.discriminator_steps, parallel.world_size()
+        if n % (updates * processes):
+            among = f"{updates} updates" if processes == 1 else f"{counted(updates, 'update')} on {processes} processes"
+            raise ValueError(f"a batch of {n} cannot be shared out among {among}")
+
+    def _placed(self, x: Tensor) -> Tensor:
+        """Move a tensor to the networks' device, as numbers of their weights' type."""
+        return x.to(next(self.generator.parameters()))
+
+    def _mixed(self) -> torch.autocast:
+        """Where networks compute in the precision asked for."""
+        device = next(self.generator.parameters()).device.type
+        return torch.autocast(device, torch.bfloat16, enabled=self.precision == "bfloat16")
+
+    def _asked(self, chunk: Tensor) -> Tensor | None:
+        # Asked about the whole, so that all processes keep the same examples.
+        return parallel.part(self.generator.ask(chunk)) if self.is_asked else None  # type: ignore[operator]
 
     def _draw(self, n: int, asked: Tensor | None) -> Tensor:
-        z = self.generator.latent(n)  # type: ignore[operator]
-        rolls: Tensor = self.generator(z) if asked is None else self.generator(z, asked)
-        return rolls
+        """Generate this process's part of `n` rolls."""
+        # On the processor, and for all: a seed gives the same noise anywhere.
+        z = self._placed(parallel.part(self.generator.latent(n)))  # type: ignore[operator]
+        with self._mixed():
+            rolls: Tensor = self.generator(z) if asked is None else self.generator(z, asked)
+        return self._placed(rolls)
+
+    def _judge(self, rolls: Tensor) -> Tensor:
+        """Logits of this process's rolls."""
+        with self._mixed():
+            logits: Tensor = self.discriminator(rolls)
+        return self._placed(logits)
+
+    def _features(self, rolls: Tensor) -> list[Tensor]:
+        """The discriminator's features of all processes' rolls."""
+        with self._mixed():
+            features = self.discriminator.features(rolls)  # type: ignore[operator]
+        return [parallel.gather(self._placed(each)) for each in features]
 
     def _seen(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
         return self.augment(real, fake) if self.augment else (real, fake)
@@ -219,9 +279,10 @@ class AdversarialGame:
         real, fake = self._seen(real, fake)
         if self.mixes_samples:
             # Each side by its own statistics, as the generator's update has to do.
-            real_logits, fake_logits = self.discriminator(real), self.discriminator(fake)
+            real_logits, fake_logits = self._judge(real), self._judge(fake)
         else:
-            real_logits, fake_logits = self.discriminator(torch.cat([real, fake])).chunk(2)
+            real_logits, fake_logits = self._judge(torch.cat([real, fake])).chunk(2)
+        real_logits, fake_logits = parallel.gather(real_logits), parallel.gather(fake_logits)
         loss = self.loss.discriminator(real_logits, fake_logits)
         row = {
             "discriminator_loss": loss.item(),
@@ -234,6 +295,7 @@ class AdversarialGame:
             loss = loss + self.penalty_weight * self.penalty_every * penalty
         self.discriminator_optimizer.zero_grad()
         loss.backward()
+        parallel.average_gradients(self.discriminator)
         self.discriminator_optimizer.step()
         if self.clip:
             clip_weights(self.discriminator, self.clip)
@@ -245,14 +307,13 @@ class AdversarialGame:
         answered = fake
         real, fake = self._seen(real, fake)
         with torch.no_grad():
-            real_logits = self.discriminator(real)
-        loss = self.loss.generator(real_logits, self.discriminator(fake))
+            real_logits = parallel.gather(self._judge(real))
+        loss = self.loss.generator(real_logits, parallel.gather(self._judge(fake)))
         row = {"generator_loss": loss.item()}
         if self.matching:
             with torch.no_grad():
-                wanted = self.discriminator.features(real)  # type: ignore[operator]
-            found = self.discriminator.features(fake)  # type: ignore[operator]
-            for weight, one, other in zip(self.matching, wanted, found, strict=True):
+                wanted = self._features(real)
+            for weight, one, other in zip(self.matching, wanted, self._features(fake), strict=True):
                 matching = weight * feature_matching(one, other)
                 row["matching"] = row.get("matching", 0.0) + matching.item()
                 loss = loss + matching
@@ -262,6 +323,7 @@ class AdversarialGame:
             loss = loss + self.missed * missed
         self.generator_optimizer.zero_grad()
         loss.backward()
+        parallel.average_gradients(self.generator)
         self.generator_optimizer.step()
         return row
 
@@ -285,7 +347,10 @@ class AdversarialGame:
             layer.momentum = None  # a plain mean
         if norms:
             self.averaged.train()
-            self.averaged(self.averaged.latent(256, generator=torch.Generator().manual_seed(1)))  # type: ignore[operator]
+            z = self.averaged.latent(256, generator=torch.Generator().manual_seed(1))  # type: ignore[operator]
+            # As in training: a generator that may be asked something is free some of the time.
+            asked = [self.averaged.examples.take(len(z))] if self.is_asked else []  # type: ignore[operator, arg-type]
+            self.averaged(self._placed(z), *asked)
         self.averaged.eval()
 
     def sample(self, n: int) -> Tensor:
@@ -294,8 +359,8 @@ class AdversarialGame:
         """
         self._calibrate()
         z = self.averaged.latent(n, generator=torch.Generator().manual_seed(0))  # type: ignore[operator]
-        rolls: Tensor = self.averaged.sample(z)  # type: ignore[operator]
-        return rolls
+        rolls: Tensor = self.averaged.sample(self._placed(z))  # type: ignore[operator]
+        return rolls.cpu()
 
     def state_dict(self) -> dict[str, Tensor]:
         """Weights of the three networks, both optimizers' moments, and the count of updates."""
@@ -428,6 +493,9 @@ def fit(
 ) -> History:
     """Train a game.
 
+    Of several processes that train it together, all return the same rows, and the first alone watches, samples and
+    writes. All must see the folder to resume from.
+
     Parameters
     ----------
     game : Game
@@ -460,6 +528,7 @@ def fit(
     Taught in: notebooks/03-training.ipynb
     """
     history = History()
+    first = parallel.rank() == 0
     run = None if out is None else Path(out)
     step, before = 0, 0.0
     last = checkpoint.latest(run) if run else None
@@ -475,8 +544,8 @@ def fit(
         history.rows = checkpoint.read_log(run)[:step]
     with (
         _threads(config.threads),
-        _log(run, history.rows, tensorboard) as log,
-        _bar(config, step, before, progress) as bar,
+        _log(run if first else None, history.rows, tensorboard) as log,
+        _bar(config, step, before, progress and first) as bar,
     ):
         begin = time.monotonic() - before
         seconds = before
@@ -492,18 +561,19 @@ def fit(
                         raise DivergenceError(_diverged(step + 1, bad, last)) from None
                     raise
             step += 1
-            seconds = time.monotonic() - begin
-            row = {"step": step, "seconds": round(seconds, 3), **row}
+            row = parallel.mean_row({"seconds": time.monotonic() - begin, **row})
+            seconds = row["seconds"]
+            row = {"step": step, **row, "seconds": round(seconds, 3)}
             done = config.progress(step, seconds) >= 1
             _check(row, step, last)
             if watch and (done or step % config.watch_every == 0):
-                row["score"] = float(watch(game))
+                row["score"] = parallel.first(float(watch(game)) if first else 0.0)
                 _check(row, step, last)
                 if history.best is None or row["score"] < history.best["score"]:
                     history.best = {"step": step, "score": row["score"]}
             history.rows.append(row)
             log(row)
-            if step == 1 or done or step % config.sample_every == 0:
+            if first and (step == 1 or done or step % config.sample_every == 0):
                 history.samples.append((step, game.sample(config.n_samples)))
                 if on_sample:
                     on_sample(*history.samples[-1])
@@ -513,7 +583,9 @@ def fit(
                     raise DivergenceError(_diverged(step, bad, last))
                 best = history.best
                 state = {"step": step, "seconds": seconds, "seed": config.seed, "best": best}
-                last = checkpoint.save_numbered(run, step, tensors, state, int(best["step"]) if best else None)
+                last = checkpoint.numbered(run, step)
+                if first:
+                    checkpoint.save_numbered(run, step, tensors, state, int(best["step"]) if best else None)
             _show(bar, config, row)
     return history
 
@@ -534,8 +606,11 @@ def _not_finite(tensors: dict[str, Tensor]) -> str | None:
 
 
 def _diverged(step: int, name: str, last: Path | None) -> str:
-    good = f"the last good checkpoint is {last}" if last else "no checkpoint was saved before"
-    return f"training diverged at step {step}: {name} is not a finite number; {good}"
+    good = f"the last good checkpoint is {last}, and can be played" if last else "no checkpoint was saved before"
+    return (
+        f"training diverged at step {step}: {name} is not a finite number; {good}. The same settings would diverge "
+        "again: a smaller learning rate, a stronger penalty or another seed may not"
+    )
 
 
 @contextmanager

@@ -27,21 +27,25 @@ MAY_IMPORT: dict[str, set[str]] = {
     "voices": {"pianoroll", "files"},
     "store": {"pianoroll", "files"},
     "corpora": {"pianoroll", "files", "quantise", "midi", "keys", "voices", "store", "corpora"},
+    "parallel": set(),
     "losses": set(),
-    "penalties": set(),
+    "penalties": {"parallel"},
     "metrics": {"pianoroll", "metrics"},
     "data": {"pianoroll", "store"},
-    "models": {"losses", "penalties", "models"},
+    "models": {"parallel", "losses", "penalties", "models"},
     "checkpoint": {"files"},
-    "train": {"losses", "penalties", "checkpoint", "files"},
+    "train": {"parallel", "losses", "penalties", "checkpoint", "files"},
     "sample": {"pianoroll", "keys", "models", "checkpoint"},
+    "hub": {
+        *("pianoroll", "files", "midi", "keys", "voices", "store", "corpora", "models", "checkpoint", "sample"),
+    },
     "sampler": set(),
     "audio": {"pianoroll", "files", "sampler"},
     "viz": {"pianoroll", "files", "midi", "corpora"},
     "player": {"pianoroll", "files", "midi", "audio", "viz"},
     "recipes": {
         *("pianoroll", "files", "midi", "keys", "voices", "store", "corpora", "data", "losses", "penalties"),
-        *("models", "train", "checkpoint", "sample", "metrics"),
+        *("models", "train", "checkpoint", "sample", "metrics", "parallel"),
     },
     "evaluation": {
         *("pianoroll", "files", "midi", "keys", "voices", "store", "corpora", "data", "sample", "metrics"),
@@ -69,9 +73,10 @@ ONLY_IN: dict[str, set[str]] = {
     "pretty_midi": {"midi"},
     "mido": set(),
     "music21": {"musicxml", "corpora"},  # corpora: what music21 brings along
+    "huggingface_hub": {"hub"},
     "pickle": set(),
     "torch": {
-        *("losses", "penalties", "models", "data", "train", "checkpoint", "sample", "recipes"),
+        *("losses", "penalties", "models", "data", "train", "checkpoint", "sample", "recipes", "parallel"),
     },
 }
 

@@ -82,7 +82,7 @@ finally:
     result = run_python(code)
     seconds = time.perf_counter() - begin
     assert result.returncode == 0, result.stderr
-    assert all(command in result.stdout for command in ("train", "compose", "info"))
+    assert all(command in result.stdout for command in ("train", "compose", "recipes", "info"))
     assert seconds < 1
 
 
@@ -106,6 +106,8 @@ def test_it_runs_as_a_module() -> None:
         ["train", "--out", "run", "--steps", "1.5"],
         ["train", "--out", "run", "--threads", "0"],
         ["train", "--out", "run", "--seed", "-1"],
+        ["train", "--out", "run", "--device", "tpu"],
+        ["train", "--out", "run", "--precision", "int8"],
         ["compose"],
         ["compose", "a.mid", "--bars", "0"],
         ["compose", "a.mid", "--bars", "1001"],
@@ -129,7 +131,7 @@ def test_train_passes_on_what_it_was_told(
 ) -> None:
     run = tmp_path / "new" / "run"
     told = ["--corpus", "mine", "--balance", "mode", "--minutes", "2.5", "--seed", "7", "--threads", "2"]
-    told.append("--tensorboard")
+    told += ["--device", "cuda", "--precision", "bfloat16", "--tensorboard"]
     assert main(["train", "--out", str(run), *told]) == 0
     assert asked == [
         (
@@ -143,6 +145,8 @@ def test_train_passes_on_what_it_was_told(
                 "resume": False,
                 "seed": 7,
                 "threads": 2,
+                "device": "cuda",
+                "precision": "bfloat16",
                 "tensorboard": True,
                 "progress": True,
             },
@@ -152,6 +156,21 @@ def test_train_passes_on_what_it_was_told(
         f"1,234 updates; hear it with: ganmusic compose song.mp3 --run {run}"
         in capsys.readouterr().out
     )
+
+
+def test_the_command_knows_the_devices_and_precisions_that_there_are() -> None:
+    from ganmusic import parallel, train
+
+    assert cli._DEVICES == parallel.DEVICES
+    assert cli._PRECISIONS == train.PRECISIONS
+
+
+def test_one_of_several_processes_leaves_speaking_to_the_first(
+    asked: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RANK", "1")
+    assert main(["train", "--out", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == ""
 
 
 def test_an_unknown_recipe_is_a_usage_error(
@@ -425,6 +444,20 @@ def test_a_damaged_config_is_named(tmp_path: Path, capsys: pytest.CaptureFixture
     capsys.readouterr()
     line = fails(["train", "--out", str(run), "--resume"], capsys)
     assert f"{run} does not fit this version of ganmusic: no entry 'train'" in line
+
+
+def test_recipes_are_listed_with_what_they_train_and_cost(capsys: pytest.CaptureFixture[str]) -> None:
+    from ganmusic.recipes import RECIPES
+
+    assert main(["recipes"]) == 0
+    out = capsys.readouterr().out
+    assert "toy: corpus toy, model convnet, 20 updates of 8 clips of 4 bars\n" in out
+    assert "mlp: corpus chorales, model mlp, 2,000 updates of 32 clips of 4 bars\n" in out
+    told = " ".join(out.split())
+    for name, recipe in RECIPES.items():
+        assert f"{name}: corpus {recipe.corpus}," in told
+        assert " ".join(recipe.description.split()) in told
+    assert max(map(len, out.splitlines())) <= 102
 
 
 def test_info_tells_what_is_there(

@@ -136,7 +136,7 @@ def test_without_a_budget_a_recipe_trains_for_its_own_steps(tmp_path, monkeypatc
 
 
 def test_an_unknown_recipe_is_an_error_that_names_those_there_are(tmp_path):
-    with pytest.raises(ValueError, match="'opera'; there are chorales, mlp, toy"):
+    with pytest.raises(ValueError, match=r"'opera'; there are chorales, mlp, .*toy"):
         recipes.train("opera", tmp_path / "run", steps=1)
     assert not (tmp_path / "run").exists()
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot, pad
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
-__all__ = ["Examples", "initialise", "planes", "straight_through_argmax", "straight_through_step"]
+__all__ = ["Examples", "at_least_float32", "initialise", "planes", "straight_through_argmax", "straight_through_step"]
 
 
 def initialise(network: nn.Module, slope: float = 0.2) -> None:
@@ -72,15 +72,23 @@ class Examples(nn.Module):
         return self.rows[torch.arange(n, device=self.rows.device) % max(1, int(self.n_kept))]
 
 
-def planes(sounding: Tensor) -> Tensor:
-    """Add the onset plane to what sounds, for models that draw none: a note begins where sound follows silence.
+def planes(sounding: Tensor, struck: Tensor | None = None) -> Tensor:
+    """Add the onset plane to what sounds: a note begins where sound follows silence, or where it is struck again.
 
-    ``(batch, track, bar, step, pitch)`` to ``(batch, plane, track, bar, step, pitch)``; differentiable.
+    Both are ``(batch, track, bar, step, pitch)``; without `struck`, for models that draw none, nothing is. The result
+    is ``(batch, plane, track, bar, step, pitch)``; differentiable.
     """
     time = sounding.flatten(2, 3)
-    before = pad(time, (0, 0, 1, 0))[:, :, :-1]
-    onset = (time * (1 - before)).unflatten(2, sounding.shape[2:4])
+    goes_on = pad(time, (0, 0, 1, 0))[:, :, :-1]
+    if struck is not None:
+        goes_on = goes_on * (1 - struck.flatten(2, 3))
+    onset = (time * (1 - goes_on)).unflatten(2, sounding.shape[2:4])
     return torch.stack([sounding, onset], 1)
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """Leave mixed precision, in which zero and one would come back from a detour through a softmax as in-betweens."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def straight_through_argmax(logits: Tensor) -> Tensor:
@@ -89,12 +97,12 @@ def straight_through_argmax(logits: Tensor) -> Tensor:
     The generator's output is discrete, as notes are, so that the discriminator never sees in-betweens that
     would give it away; the gradient passes as if the output had been the softmax.
     """
-    soft = logits.softmax(-1)
+    soft = at_least_float32(logits).softmax(-1)
     hard = one_hot(logits.argmax(-1), logits.shape[-1]).to(soft.dtype)
     return hard + soft - soft.detach()
 
 
 def straight_through_step(logits: Tensor) -> Tensor:
     """1 where a logit is positive, else 0, with the sigmoid's gradient (Bengio et al. 2013)."""
-    soft = logits.sigmoid()
+    soft = at_least_float32(logits).sigmoid()
     return (logits > 0).to(soft.dtype) + soft - soft.detach()
