@@ -477,7 +477,9 @@ def _compose(options: argparse.Namespace) -> None:
         folder.mkdir(exist_ok=True)
         _check_writable(folder)
     for i, path in enumerate(tqdm(paths, unit="piece", disable=len(paths) == 1)):
-        piece = sample.compose(n_bars, options.seed + i, composer, key=options.key, chords=options.chords)
+        piece = sample.compose(
+            n_bars=n_bars, seed=options.seed + i, run=composer, key=options.key, chords=options.chords
+        )
         Clip(piece).save(path)
     print(out if len(paths) == 1 else f"{paths[0]} to {paths[-1].name}")
 

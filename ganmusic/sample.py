@@ -83,9 +83,11 @@ class Composer:
         Raises
         ------
         ValueError
-            If it is none, or what the network learned from was not moved to a common key.
+            If it is none, what the network learned from was not moved to a common key, or its chords say the key.
         """
         key = parse_key(name)
+        if self.takes_chords:
+            raise ValueError(f"this network composes over chords, which say the key: give it chords in {key} instead")
         if not self.normalised:
             raise ValueError(f"this network learned from music that was not moved to one key: it cannot play in {key}")
         return key
@@ -100,11 +102,7 @@ class Composer:
         """
         chords = parse_chords(text)
         if not self.takes_chords:
-            takes = [name for name, (generator, _) in MODELS.items() if hasattr(generator, "sample_over")]
-            raise ValueError(
-                f"this network, of the model {self.card['model']!r}, takes no chords; one of {', '.join(takes)} does, "
-                "such as the shipped one of that name"
-            )
+            raise ValueError("this network takes no chords; a MidiNet does, such as the shipped one, 'midinet'")
         return chords
 
 
@@ -238,8 +236,6 @@ def compose(
         raise ValueError(f"a piece is chosen from at least 1 candidate, not {candidates}")
     if key is not None and semitones:
         raise ValueError(f"a piece is moved to a key or by semitones, not to {key!r} and by {semitones}")
-    if key is not None and over:
-        raise ValueError(f"this network composes over chords, and they say the key: give it chords in {key} instead")
     asked = None if key is None else composer.check_key(key)
     if over:
         piece = _compose_over(composer, over, n_bars, seed, tempo, candidates)
