@@ -39,7 +39,7 @@ def test_values_are_probabilities_and_onsets_sound(pair):
 
 def test_gradients_reach_every_weight(pair):
     generator, discriminator = pair
-    real = (torch.rand(16, *generator(generator.latent(1)).shape[1:]) < 0.1).float()
+    real = (torch.rand(16, *generator(generator.latent(2)).shape[1:]) < 0.1).float()
     # Residual branches begin at zero, and what lies before them then has no gradient: nudge them.
     with torch.no_grad():
         for weight in itertools.chain(generator.parameters(), discriminator.parameters()):
