@@ -197,7 +197,7 @@ def _evaluate_parser(commands: Any) -> None:
         "music, is it new, is it diverse. Takes a minute or two. Give files and folders of music, or --run.",
     )
     evaluate.add_argument(
-        "music", nargs="*", type=Path, metavar="MUSIC", help="MIDI or MusicXML files, or folders of them"
+        "music", nargs="*", metavar="MUSIC", help="MIDI or MusicXML files, or folders of them"
     )
     evaluate.add_argument("--run", type=Path, metavar="RUN", help="run of which 250 clips are drawn")
     evaluate.add_argument(
@@ -516,7 +516,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     else:
         corpus = options.against or "chorales"
         clips, remarks = evaluation.read_clips(options.music, corpus, options.bars or 4)
-        name = ", ".join(path.name or str(path) for path in options.music)
+        name = ", ".join(Path(path).name or path for path in options.music)
         for remark in remarks:
             print(f"ganmusic: {remark}", file=sys.stderr)
     against = evaluation.reference(corpus, clips.roll.sounding.shape[2])

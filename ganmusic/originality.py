@@ -25,6 +25,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from html import escape
+from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -419,7 +420,7 @@ def originality(
     ------
     ValueError
         If there is no such corpus; if the piece is in a metre of which it has no training pieces, has no notes or
-        drums alone, or is shorter than the shortest passage.
+        drums alone, has notes that do not fit its grid, or is shorter than the shortest passage.
     MusicFileError
         If the file cannot be read as music.
     FetchError
@@ -430,7 +431,11 @@ def originality(
     against = _against(corpus, None if cache is None else os.fspath(cache))
     whole = music if isinstance(music, Piece) else _read(music, against)
     piece = replace(whole, tracks=tuple(track for track in whole.tracks if not track.is_drum))
-    name = f"the piece {whole.title!r}" if isinstance(music, Piece) else str(music)
+    titled = f"the piece {whole.title!r}" if whole.title else "the piece"
+    name = titled if isinstance(music, Piece) else str(music)
+    for note in (note for track in piece.tracks for note in track.notes):
+        if not all(isinstance(number, Integral) for number in note):
+            raise ValueError(f"{name}: {note} is not on the grid: onset, duration and pitch are whole numbers")
     if not any(track.notes for track in piece.tracks):
         found = "drums alone" if any(track.notes for track in whole.tracks) else "no notes"
         raise ValueError(f"{name} has {found}, and where pitched notes begin is what is compared")

@@ -43,7 +43,8 @@ from ganmusic.metrics.distribution import FeatureSpace, frechet_distance
 from ganmusic.models import MODELS
 from ganmusic.models.convnet import hide_voices
 from ganmusic.models.mlp import BINARY_CROSS_ENTROPY
-from ganmusic.penalties import r1_r2
+from ganmusic.models.musegan import jamming_penalty
+from ganmusic.penalties import gradient_penalty, r1_r2
 from ganmusic.pianoroll import Grid, Note, Piece, Roll, Track
 from ganmusic.sample import Composer, to_roll
 from ganmusic.store import Store, describe, prepare
@@ -127,6 +128,39 @@ _CONVNET: dict[str, Any] = {
     "betas": (0.0, 0.99),
     "ema": 0.998,
 }
+#: WGAN-GP with one update of each player, as in the small MuseGAN's tutorial.
+_WGAN_GP: dict[str, Any] = {
+    "loss": "wasserstein",
+    "penalty": gradient_penalty,
+    "penalty_weight": 10.0,
+    "learning_rate": 1e-3,
+    "betas": (0.5, 0.9),
+}
+#: The same for the three compositions, which are heard as averages of their weights.
+_MUSEGAN: dict[str, Any] = {**_WGAN_GP, "ema": 0.998}
+
+
+def _musegan(description: str, model: str = "musegan", steps: int = 5000, **changed: Any) -> Recipe:
+    """A MuseGAN on chorales, with its paper's loss; where nothing else is said, each voice has one note at a time."""
+    batch_size = changed.pop("batch_size", 16)
+    options = {"game": _MUSEGAN, "generator": {"monophonic": True}, **changed}
+    config = {"batch_size": batch_size}
+    return Recipe(description, "chorales", model, steps, config=config, programs=_STRINGS, **options)
+
+
+def _binary(ending: str, description: str) -> Recipe:
+    """One of four endings of one generator, the composer's; nothing else differs."""
+    together: dict[str, Any] = {"composition": "composer"}
+    # 300 updates of eight clips see about as many as there are to train on.
+    return _musegan(
+        description,
+        "binary_musegan",
+        steps=2000,
+        batch_size=8,
+        generator={**together, "ending": ending, "epoch": 300},
+        discriminator=together,
+    )
+
 
 #: Every recipe, by name.
 RECIPES: dict[str, Recipe] = {
@@ -141,6 +175,16 @@ RECIPES: dict[str, Recipe] = {
         config={"batch_size": 16},
         programs=_STRINGS,
     ),
+    "choir": Recipe(
+        "Four voices after Bach that can be told their mode, density, register and a bar to go on from: the "
+        "convolutional pair, a part of whose loss is how far the generator misses what it was asked.",
+        corpus="chorales",
+        model="choir",
+        steps=9000,
+        game={**_CONVNET, "missed": 0.1},
+        config={"batch_size": 16},
+        programs=_STRINGS,
+    ),
     "mlp": Recipe(
         "The plain network of most articles, on the same chorales.",
         corpus="chorales",
@@ -150,6 +194,33 @@ RECIPES: dict[str, Recipe] = {
         config={"constant": 1.0},
         programs=_STRINGS,
     ),
+    "musegan_small": _musegan(
+        "The small MuseGAN networks of the ISMIR 2019 tutorial, played as there.",
+        "musegan_small",
+        game=_WGAN_GP,
+        generator={},
+    ),
+    "musegan_jamming": _musegan(
+        "MuseGAN, jamming: a generator and a critic for each voice.",
+        game={**_MUSEGAN, "penalty": jamming_penalty},
+        generator={"composition": "jamming", "monophonic": True},
+        discriminator={"composition": "jamming"},
+    ),
+    "musegan_composer": _musegan(
+        "MuseGAN, composer: one generator and one critic for all voices.",
+        generator={"composition": "composer", "monophonic": True},
+        discriminator={"composition": "composer"},
+    ),
+    "musegan_hybrid": _musegan(
+        "MuseGAN, hybrid: a generator for each voice with shared and private noise, one critic for all.",
+    ),
+    "musegan_accompanist": _musegan(
+        "MuseGAN, hybrid, with the soprano given: the other voices accompany it.", "musegan_accompanist"
+    ),
+    "binary_deterministic": _binary("deterministic", "Deterministic binary neurons."),
+    "binary_stochastic": _binary("stochastic", "Stochastic binary neurons."),
+    "binary_threshold": _binary("threshold", "A sigmoid, cut at one half when it is heard."),
+    "binary_bernoulli": _binary("bernoulli", "A sigmoid, drawn by lot when it is heard."),
     "toy": Recipe(
         "A tiny convolutional pair on synthetic chords: seconds, for trying things out.",
         corpus="toy",
@@ -346,7 +417,8 @@ def clips(corpus: str, split: str, n_bars: int, monophonic: bool = False) -> Win
                 yield replace(each, tracks=tuple(map(single_line, each.tracks))) if lines else each
 
     if record.home is not None:
-        return windows(_packed(record.home(), f"{split}-lines" if lines else split, form, ready), n_bars)
+        name = f"{corpus}-{split}-lines" if lines else f"{corpus}-{split}"
+        return windows(_packed(record.home(), name, form, ready), n_bars)
     left_out: Counter[str] = Counter()
     data = windows(ready(left_out), n_bars, grid=form.grid, normalise_key=form.normalise_key)
     data.bars.left_out.update(+left_out)

@@ -348,7 +348,9 @@ class AdversarialGame:
         if norms:
             self.averaged.train()
             z = self.averaged.latent(256, generator=torch.Generator().manual_seed(1))  # type: ignore[operator]
-            self.averaged(self._placed(z))
+            # As in training: a generator that may be asked something is free some of the time.
+            asked = [self.averaged.examples.take(len(z))] if self.is_asked else []  # type: ignore[operator, arg-type]
+            self.averaged(self._placed(z), *asked)
         self.averaged.eval()
 
     def sample(self, n: int) -> Tensor:

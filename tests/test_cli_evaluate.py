@@ -97,6 +97,7 @@ def test_damaged_and_unfitting_files_are_named(tmp_path, capsys):
     midi.write(Piece((Track("a", tuple(Note(4 * k, 4, 60) for k in range(24))),), Grid(12, 3)), waltz)
     assert "waltz.mid: it has 3 beats in a bar, and the music of 'chorales' has 4" in fails([waltz], capsys)
     assert "there is no such file or folder" in fails([tmp_path / "none.mid"], capsys)
+    assert "an empty path names no file" in fails([""], capsys)
 
 
 def test_reports_that_cannot_be_written_are_refused_before_the_work(tmp_path, capsys, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
@@ -24,12 +25,14 @@ from ganmusic.corpora import (
     folk,
     groove,
     lakh,
+    leadsheets,
     maestro,
     musicnet,
     nesmdb,
     pop909,
     quartets,
 )
+from ganmusic.data import windows
 from ganmusic.pianoroll import Grid, Note, Piece, Track
 
 SCRIPT = Path(__file__).resolve().parent.parent / "scripts" / "build_chorales.py"
@@ -47,7 +50,7 @@ REBUILT = ("66.6", "269", "276", "123.6", "10.7")
 
 def test_the_dictionary_has_the_records_names():
     assert {name: corpus.name for name, corpus in CORPORA.items()} == {name: name for name in CORPORA}
-    assert set(CORPORA) == {"chorales", "toy", "folk", "quartets", *FETCHED}
+    assert set(CORPORA) == {"chorales", "toy", "folk", "leadsheets", "tunes", "quartets", *FETCHED}
 
 
 @pytest.mark.parametrize("corpus", CORPORA.values(), ids=CORPORA)
@@ -466,6 +469,53 @@ def test_the_melodies_of_the_books_have_no_chords_of_their_own():
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             said = [] if line[1:2] == ":" else re.findall('"([^"]*)"', line)  # fingerings, signs
             assert not [text for text in said if chord.fullmatch(text)], f"{path.name}: {line}"
+
+
+def in_d(*notes, mode="major", pickup=0, chords=((0, "D:maj"), (16, "A:maj"), (32, "D:maj"))):
+    labels = {"tonic": 2, "mode": mode, "chords": [list(chord) for chord in chords]}
+    melody = Track("melody", tuple(Note(*note) for note in notes), 40)
+    return Piece((melody,), title="A Tune", pickup=pickup, labels=labels)
+
+
+def test_a_lead_sheet_has_one_chord_a_bar_in_one_place_of_the_common_key():
+    sheet = leadsheets.lead_sheet(in_d((0, 8, 62), (0, 8, 66), (8, 8, 69), (16, 16, 73), (32, 4, 74)))
+    tune, chords = sheet.tracks
+    assert tune.notes == (Note(0, 8, 66), Note(8, 8, 69), Note(16, 16, 73), Note(32, 4, 74))
+    # Two semitones lower they are C E G from C3 and G B D from G3; the last one ends with the tune.
+    assert chords.notes == tuple(
+        Note(begin, lasts, pitch)
+        for begin, lasts, triad in ((0, 16, (50, 54, 57)), (16, 16, (57, 61, 64)), (32, 4, (50, 54, 57)))
+        for pitch in triad
+    )
+    (window,) = windows([sheet], 2).roll.sounding[:, 1, :, 0]
+    assert [np.flatnonzero(bar).tolist() for bar in window] == [[12, 16, 19], [19, 23, 26]]
+
+
+def test_a_minor_chord_has_a_minor_third_and_a_pickup_has_no_chord():
+    chords = ((0, "A:maj"), (16, "D:min"))
+    sheet = leadsheets.lead_sheet(in_d((12, 4, 69), (16, 16, 74), mode="minor", pickup=4, chords=chords))
+    # D minor goes down to A minor, where its tonic chord stands on A3.
+    assert sheet.tracks[1].notes == tuple(Note(16, 16, pitch) for pitch in (62, 65, 69))
+
+
+def test_what_becomes_no_lead_sheet_is_refused():
+    with pytest.raises(ValueError, match="'A Tune' becomes no lead sheet: it has no label 'chords'"):
+        leadsheets.lead_sheet(replace(in_d((0, 16, 62)), labels={"tonic": 2, "mode": "major"}))
+    with pytest.raises(ValueError, match="notes beyond the grid"):
+        leadsheets.lead_sheet(in_d((0, 8, 38), (8, 8, 86)))
+
+
+def test_lead_sheets_and_tunes_are_the_folk_tunes_in_four_four(tmp_path, monkeypatch):
+    (tmp_path / "books" / "oneills1850").mkdir(parents=True)
+    (tmp_path / "books" / "oneills1850" / "7.abc").write_text(ABC)
+    monkeypatch.setattr(folk, "music21_corpus", lambda: tmp_path / "books")
+    options = {"cache": tmp_path / "cache", "jobs": 1}
+    (sheet,) = CORPORA["leadsheets"].load(**options)  # the other tune is a jig
+    (tune,) = CORPORA["tunes"].load("train", **options)
+    assert (sheet.title, [track.name for track in sheet.tracks]) == ("The Third Tune", ["melody", "chords"])
+    assert tune.tracks == sheet.tracks[:1]
+    assert CORPORA["tunes"].load("test", **options) == ()
+    assert tune.labels == sheet.labels
 
 
 def test_the_quartets_are_there_and_nothing_else():

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import re
+import tracemalloc
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -531,6 +533,65 @@ def test_one_path_is_a_list_of_one_and_two_copies_are_one_piece(tmp_path):
     assert len(clips) == len(read_clips(tmp_path / "c.mid")[0]) == 3
     assert [Path(remark.split(":")[0]).name for remark in remarks] == ["b.mid", "c.mid"]
     assert all(remark.endswith(f"it has the same content as {tmp_path / 'a.mid'}") for remark in remarks)
+
+
+def test_junk_is_no_copy_of_junk_and_is_an_error_where_it_was_named(tmp_path):
+    folder = tmp_path / "songs"
+    folder.mkdir()
+    midi.write(chorale(), folder / "good.mid")
+    for path in (folder / "bad.mid", folder / "again.mid", tmp_path / "named.mid"):
+        path.write_bytes(b"MThd but no more")
+    remarks = read_clips(folder)[1]
+    assert [Path(remark.split(":")[0]).name for remark in remarks] == ["again.mid", "bad.mid"]
+    assert all("cut short" in remark for remark in remarks)
+    with pytest.raises(ValueError, match=r"named\.mid: .*cut short"):
+        read_clips([folder, tmp_path / "named.mid"])
+
+
+def test_a_huge_file_is_refused_before_it_is_in_memory(tmp_path):
+    with (tmp_path / "huge.mid").open("wb") as file:
+        file.truncate(100_000_000)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=r"huge\.mid: the file is larger than 16 MB"):
+            read_clips(tmp_path / "huge.mid")
+        assert tracemalloc.get_traced_memory()[1] < 50_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("reads", [0, 1])
+def test_a_file_that_the_system_does_not_read_is_named(tmp_path, monkeypatch, reads):
+    """At once, or when it is read once more to be compared with the others."""
+    opened, left = Path.open, reads
+
+    def locked(path, *arguments, **options):
+        nonlocal left
+        if path.name == "locked.mid":
+            if not left:
+                raise PermissionError(errno.EACCES, "Permission denied", str(path))
+            left -= 1
+        return opened(path, *arguments, **options)
+
+    midi.write(chorale(), tmp_path / "a.mid")
+    midi.write(chorale(low=1), tmp_path / "locked.mid")
+    monkeypatch.setattr(Path, "open", locked)
+    clips, remarks = read_clips(tmp_path)
+    assert len(clips) == 3
+    assert len(remarks) == 1
+    assert re.search(r"locked\.mid: left out: .*Permission denied", remarks[0])
+    left = reads
+    with pytest.raises(ValueError, match=r"locked\.mid: .*Permission denied"):
+        read_clips(tmp_path / "locked.mid")
+
+
+@pytest.mark.parametrize("paths", ["", [""], ["song.mid", ""]])
+def test_an_empty_path_is_not_the_current_folder(tmp_path, monkeypatch, paths):
+    midi.write(chorale(), tmp_path / "song.mid")
+    monkeypatch.chdir(tmp_path)
+    assert len(read_clips(".")[0]) == 3
+    with pytest.raises(ValueError, match="an empty path names no file and no folder of music"):
+        read_clips(paths)
 
 
 def test_clips_of_a_run_have_a_bar_and_a_seed():

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ganmusic.corpora import chorales
-from ganmusic.keys import PITCH_CLASSES, Key, estimate_key, parse_key
+from ganmusic.keys import PITCH_CLASSES, Chord, Key, common_shift, estimate_key, parse_chords, parse_key
 from ganmusic.pianoroll import Note, Piece, Track, transpose
 
 CHORALES = chorales.load()
@@ -75,3 +75,43 @@ def test_a_key_is_read_back_from_its_name(tonic: int, mode: str) -> None:
 def test_what_is_no_key_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not a key; 'D minor'"):
         parse_key(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "chords"),
+    [
+        ("C | Am | F | G7", ["C", "Am", "F", "G"]), ("| F#m | Bb |", ["F#m", "Bb"]), ("Dm7/G", ["Dm"]),
+        ("Ebmaj7|Abmin|G♯-|CM7", ["Eb", "Abm", "Abm", "C"]), ("Cmaj | Dmin9 | Em6 | Cb", ["C", "Dm", "Em", "B"]),
+    ],
+)  # fmt: skip
+def test_chords_are_read_one_a_bar(text: str, chords: list[str]) -> None:
+    assert [str(chord) for chord in parse_chords(text)] == chords
+
+
+def test_a_chord_knows_its_notes() -> None:
+    assert Chord(9, True).pitch_classes == (9, 0, 4)
+    assert Chord(11, False).pitch_classes == (11, 3, 6)
+
+
+@pytest.mark.parametrize(
+    ("text", "bar"), [("", "bar 1, ''"), ("C | H", "bar 2, 'H'"), ("C | | G", "bar 2, ''"), ("Cdim", "bar 1, 'Cdim'")]
+)
+def test_what_is_no_chord_is_refused_with_its_bar(text: str, bar: str) -> None:
+    with pytest.raises(ValueError, match=f"{bar}, is not a chord; major and minor ones"):
+        parse_chords(text)
+
+
+def test_two_chords_in_a_bar_are_told_to_part() -> None:
+    with pytest.raises(ValueError, match=r"bar 1, 'C Am', is not a chord \(one chord a bar: write | between bars\)"):
+        parse_chords("C Am | F")
+
+
+@pytest.mark.parametrize(
+    ("text", "shift"),
+    [
+        ("C | Am | F | G7", 0), ("D | Bm | G | A7", -2), ("Am | Dm | E | Am", 0), ("F#m | C#m", 3), ("G", 5),
+        ("F | G", 0), ("Eb | Ab | Bb7 | Eb", -3),
+    ],
+)  # fmt: skip
+def test_chords_move_to_the_common_key(text: str, shift: int) -> None:
+    assert common_shift(parse_chords(text)) == shift

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -333,6 +334,16 @@ def test_silence_and_drums_alone_are_refused():
         look(Piece((kit,), title="beat"))
 
 
+@pytest.mark.parametrize("wrong", [Note(0.5, 4, 60), Note(0, 1.5, 60), Note(0, 4, 60.5), Note(0, 0, 60)])
+def test_notes_that_do_not_fit_the_grid_are_named_with_their_piece(wrong):
+    piece = tune(913)
+    piece = replace(piece, tracks=(*piece.tracks, Track("more", (wrong,))))
+    with pytest.raises(ValueError, match=f"the piece 'Tune 913': {re.escape(str(wrong))}"):
+        look(piece)
+    with pytest.raises(ValueError, match=f"^the piece: {re.escape(str(wrong))}"):
+        look(replace(piece, title=""))
+
+
 def test_another_metre_is_refused_with_both():
     message = r"has bars of 20 steps in 5 beats, .* of tiny have bars of 16 steps in 4 beats or 12 steps in 3 beats"
     with pytest.raises(ValueError, match=message):
@@ -503,3 +514,21 @@ def test_bach_is_told_from_a_copy_of_bach(nothing_measured, monkeypatch):
     found = look(noise, "chorales")
     assert found.places["copied share, 2 bars"].percent == 0
     assert "random notes are new, too" in found.verdict
+
+
+def test_a_soprano_of_bachs_is_found_under_other_voices(nothing_measured, monkeypatch):
+    """A training tune a tone higher, above three voices of a held-out chorale: only the run of one voice tells."""
+    monkeypatch.setattr(originality, "MOST_HELD_OUT", 24)
+    chorales = {piece.labels["bwv"]: piece for piece in CORPORA["chorales"].load()}
+    assert (chorales["9.7"].labels["split"], chorales["300"].labels["split"]) == ("train", "test")
+    tune, new = (originality._excerpt(chorales[bwv], 0, 8 * 16).tracks for bwv in ("9.7", "300"))
+    higher = transpose(Piece(tune[:1]), 2).tracks
+    found = look(Piece((*higher, *new[1:]), title="New voices"), "chorales")
+    run = found.runs[1]
+    assert (run.kind, run.source) == ("longest run, one voice", "Es ist das Heil uns kommen her (BWV 9.7)")
+    assert (run.semitones, run.run.track, run.run.training_track) == (-2, 0, 0)
+    assert run.run.notes >= 30
+    assert {name for name, place in found.places.items() if place.percent > 50} == {
+        "longest run, one voice: notes", "longest run, one voice: beats"
+    }  # fmt: skip
+    assert "the longest run of one voice (100 %) is above theirs" in found.verdict

@@ -136,7 +136,7 @@ def test_without_a_budget_a_recipe_trains_for_its_own_steps(tmp_path, monkeypatc
 
 
 def test_an_unknown_recipe_is_an_error_that_names_those_there_are(tmp_path):
-    with pytest.raises(ValueError, match="'opera'; there are chorales, mlp, toy"):
+    with pytest.raises(ValueError, match=r"'opera'; there are chorales, mlp, .*toy"):
         recipes.train("opera", tmp_path / "run", steps=1)
     assert not (tmp_path / "run").exists()
 
@@ -663,9 +663,9 @@ def test_bars_that_are_of_no_use_are_made_again(corpus, home, damage):
     name = corpus(pieces, home)
     recipes.clips(name, "train", 4)
     (state,) = states(home)
-    folder = state / "train"
+    folder = state / f"{name}-train"
     if damage == "interrupted":  # of other pieces
-        (state / "train.json").unlink()
+        (state / f"{name}-train.json").unlink()
         (folder / "index.json").unlink()
     elif damage == "no index":
         (folder / "index.json").unlink()
@@ -704,10 +704,10 @@ def test_bars_of_a_corpus_that_changed_are_kept_for_a_day_and_nothing_else_is_de
     assert old.fingerprint() == before
     # What is opened is not old, however long ago it was made.
     (state,) = set(states(home)) - {mine}
-    made = (state / "train" / "index.json").stat().st_mtime_ns
+    made = (state / f"{name}-train" / "index.json").stat().st_mtime_ns
     os.utime(state, (long_ago, long_ago))
     opened_again(name)
-    assert (state / "train" / "index.json").stat().st_mtime_ns == made
+    assert (state / f"{name}-train" / "index.json").stat().st_mtime_ns == made
     assert time.time() - state.stat().st_mtime < recipes.KEEP
 
 

@@ -99,6 +99,11 @@ def test_what_the_page_says_in_words_is_in_the_results(board):
     assert board["facts"]["bars"] == 4
     assert board["facts"]["divisions"] == 20
     assert "divided in two at random, twenty times" in text
+    rows = {row["name"]: row for row in board["rows"]}
+    two, four = (rows[f"copied_passages_{n}_bars"] for n in (2, 4))
+    assert two["real"] > 0
+    assert four["low"] == four["high"] == four["real"] == 0
+    assert "the band of `copied passages 4 bars` is 0 to 0" in text
 
 
 def test_the_model_card_has_the_numbers_of_the_scoreboard(board):

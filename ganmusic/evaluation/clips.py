@@ -198,7 +198,7 @@ def read_clips(
     Raises
     ------
     ValueError
-        If a file that was named cannot be used, or no file is given, or no clip is left.
+        If a file that was named cannot be used, or no file is given, or a path is empty, or no clip is left.
 
     Taught in: notebooks/04-evaluation.ipynb
     """
@@ -209,17 +209,20 @@ def read_clips(
     remarks: list[str] = []
     seen: dict[bytes, Path] = {}
     for path, named in _files([paths] if isinstance(paths, str | os.PathLike) else paths).items():
-        same = seen.setdefault(hashlib.sha256(path.read_bytes()).digest(), path)
-        if same is not path:
-            remarks.append(f"{path}: left out: it has the same content as {same}")
-            continue
         try:
+            # The reader comes first: it refuses what is too large, and a file that cannot be used is nothing to copy.
             data, said = _read(path, form, n_bars, corpus)
-        except ValueError as error:
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").digest()
+        except (OSError, ValueError) as error:
             reason = str(error).removeprefix(str(path)).removeprefix(":").strip()
             if named:
                 raise ValueError(f"{path}: {reason}") from error
             remarks.append(f"{path}: left out: {reason}")
+            continue
+        same = seen.setdefault(digest, path)
+        if same is not path:
+            remarks.append(f"{path}: left out: it has the same content as {same}")
             continue
         remarks += [f"{path}: {each}" for each in said]
         parts.append(data)
@@ -239,10 +242,12 @@ def read_clips(
 def _files(paths: Iterable[str | os.PathLike[str]]) -> dict[Path, bool]:
     """Find the files to read, each once, and whether it was named itself."""
     found: dict[Path, bool] = {}
-    given = list(map(Path, paths))
+    given = list(paths)
     if not given:
         raise ValueError("no file and no folder of music is given")
-    for path in given:
+    if "" in given:  # Path("") is the folder that one happens to be in
+        raise ValueError("an empty path names no file and no folder of music; '.' is the current folder")
+    for path in map(Path, given):
         if path.is_dir():
             inside = Reading().files(path)
             if not inside:

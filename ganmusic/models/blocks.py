@@ -72,14 +72,17 @@ class Examples(nn.Module):
         return self.rows[torch.arange(n, device=self.rows.device) % max(1, int(self.n_kept))]
 
 
-def planes(sounding: Tensor) -> Tensor:
-    """Add the onset plane to what sounds, for models that draw none: a note begins where sound follows silence.
+def planes(sounding: Tensor, struck: Tensor | None = None) -> Tensor:
+    """Add the onset plane to what sounds: a note begins where sound follows silence, or where it is struck again.
 
-    ``(batch, track, bar, step, pitch)`` to ``(batch, plane, track, bar, step, pitch)``; differentiable.
+    Both are ``(batch, track, bar, step, pitch)``; without `struck`, for models that draw none, nothing is. The result
+    is ``(batch, plane, track, bar, step, pitch)``; differentiable.
     """
     time = sounding.flatten(2, 3)
-    before = pad(time, (0, 0, 1, 0))[:, :, :-1]
-    onset = (time * (1 - before)).unflatten(2, sounding.shape[2:4])
+    goes_on = pad(time, (0, 0, 1, 0))[:, :, :-1]
+    if struck is not None:
+        goes_on = goes_on * (1 - struck.flatten(2, 3))
+    onset = (time * (1 - goes_on)).unflatten(2, sounding.shape[2:4])
     return torch.stack([sounding, onset], 1)
 
 

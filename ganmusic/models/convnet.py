@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from itertools import combinations
 from math import prod
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -82,6 +83,32 @@ def quiet_residuals(network: nn.Module) -> None:
             nn.init.zeros_(block[-1].weight)  # type: ignore[arg-type]
 
 
+class Given(NamedTuple):
+    """A first bar that some clips are given, to be gone on from.
+
+    Parameters
+    ----------
+    choice : Tensor [shape=(batch, track, pitch + 1, step)]
+        A one-hot of what each voice has at each step; the last entry is silence.
+    begin : Tensor [shape=(batch, track, 1, step)]
+        1 where that begins.
+    told : Tensor [shape=(batch,)]
+        1 for the clips that are given it, else 0.
+    """
+
+    choice: Tensor
+    begin: Tensor
+    told: Tensor
+
+    def before(self, choice: Tensor, begin: Tensor, voice: int) -> tuple[Tensor, Tensor]:
+        """Put the given bar in place of a voice's first, ``(batch, pitch + 1, time)`` and ``(batch, 1, time)``."""
+        n_steps, told = self.choice.shape[-1], self.told[:, None, None]
+        return tuple(  # type: ignore[return-value]
+            torch.cat([torch.lerp(made[..., :n_steps], given[:, voice], told), made[..., n_steps:]], -1)
+            for made, given in ((choice, self.choice), (begin, self.begin))
+        )
+
+
 class ConvGenerator(nn.Module):
     """Latents, one a bar, to the voices of a clip.
 
@@ -121,7 +148,8 @@ class ConvGenerator(nn.Module):
         self.n_tracks, self.n_steps, self.n_pitches, self.n_latent = n_tracks, n_steps, n_pitches, n_latent
         strides = factors(n_steps)
         channels = (channels[:1] * (len(strides) + 1 - len(channels)) + channels)[-len(strides) - 1 :]
-        self.bars = nn.Sequential(nn.Conv1d(n_latent, channels[0], 3, padding=1), Residual(channels[0], True))
+        self.wide = channels[0]
+        self.bars = nn.Sequential(nn.Conv1d(n_latent, self.wide, 3, padding=1), Residual(self.wide, True))
         layers: list[nn.Module] = []
         for stride, wide, narrow in zip(strides, channels[:-1], channels[1:], strict=True):
             layers += [
@@ -161,17 +189,23 @@ class ConvGenerator(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """``(batch, bar, n_latent)`` to rolls of zeros and ones ``(batch, plane, track, bar, step, pitch)``."""
-        x = self.to_beats(self.bars(z.transpose(1, 2)))
+        return self.sing(self.bars(z.transpose(1, 2)))
+
+    def sing(self, bars: Tensor, given: Given | None = None) -> Tensor:
+        """Bars ``(batch, channel, bar)`` unfolded to rolls ``(batch, plane, track, bar, step, pitch)``."""
+        x = self.to_beats(bars)
         welcome = self.welcome(self.plan(x))  # (batch, track, pitch, time)
         x = self.to_steps(x)
         sounding: list[Tensor] = []  # of each voice, (batch, pitch, time)
         onset: list[Tensor] = []
-        for voice, pitches in zip(self.voices, welcome.unbind(1), strict=True):
+        for index, (voice, pitches) in enumerate(zip(self.voices, welcome.unbind(1), strict=True)):
             logits = voice(torch.cat([x, *sounding], 1))
             scores = standardise(logits[:, :-1].transpose(1, 2)) + pad(pitches.transpose(1, 2), (0, 1))
-            choice = straight_through_argmax(scores).transpose(1, 2)
+            choice = straight_through_argmax(scores).transpose(1, 2)  # (batch, pitch or silence, time)
             begin = 1 - straight_through_step(logits[:, None, -1])  # (batch, 1, time)
             begin = torch.cat([torch.ones_like(begin[..., :1]), begin[..., 1:]], -1)
+            if given is not None:
+                choice, begin = given.before(choice, begin, index)
             sounding.append(hold(choice, begin)[:, :-1])
             onset.append((begin * choice)[:, :-1])
         planes = torch.stack([torch.stack(sounding, 1), torch.stack(onset, 1)], 1)

@@ -1,0 +1,207 @@
+"""The choir: what it is asked, how it obeys, and that it is free where nothing is asked."""
+
+import pytest
+import torch
+
+from ganmusic.models.choir import CONTROLS, MAJOR, MINOR, ChoirGenerator, heard
+from ganmusic.models.convnet import ConvDiscriminator
+from ganmusic.train import AdversarialGame
+
+
+def notes(*voices, n_bars=2, n_steps=4, n_pitches=24):
+    """A roll ``(1, plane, track, bar, step, pitch)`` of (onset, duration, pitch) for each voice."""
+    roll = torch.zeros(2, len(voices), n_bars * n_steps, n_pitches)
+    for k, voice in enumerate(voices):
+        for onset, duration, pitch in voice:
+            roll[0, k, onset : onset + duration, pitch] = 1
+            roll[1, k, onset, pitch] = 1
+    return roll.unflatten(2, (n_bars, n_steps))[None]
+
+
+def tiny(n_tracks=2, **sizes):
+    torch.manual_seed(0)
+    return ChoirGenerator(n_tracks, n_steps=4, n_pitches=24, n_latent=8, channels=(16, 8, 8))
+
+
+ROLL = notes([(0, 4, 12), (4, 2, 14)], [(0, 3, 0), (3, 5, 9)])
+
+
+def test_controls_by_hand():
+    """Steps: C 4 + 3, D 2, A 5 of 14; four notes in two bars; and the mean pitch is (48 + 28 + 0 + 45) / 14."""
+    ((mode, density, register),) = heard(ROLL).tolist()
+
+    def at(pitch_class):
+        return MAJOR[pitch_class] - MINOR[(pitch_class + 3) % 12]  # A minor: its first degree is 9
+
+    assert mode == pytest.approx((7 * at(0) + 2 * at(2) + 5 * at(9)) / 14, abs=1e-6)
+    assert density == pytest.approx(2.0)
+    assert register == pytest.approx((4 * 12 + 2 * 14 + 5 * 9) / 14, abs=1e-5)
+
+
+def test_silence_has_controls():
+    assert heard(torch.zeros(1, 2, 2, 2, 4, 24)).isfinite().all()
+
+
+def test_major_is_above_minor():
+    major = notes([(0, 8, 12)], [(0, 8, 4)], [(0, 8, 7)])
+    minor = notes([(0, 8, 12)], [(0, 8, 4)], [(0, 8, 9)])
+    assert heard(major)[0, 0] > 0 > heard(minor)[0, 0]
+
+
+def test_controls_have_gradients():
+    roll = ROLL.clone().requires_grad_(True)
+    for k in range(len(CONTROLS)):
+        (gradient,) = torch.autograd.grad(heard(roll)[0, k], roll, retain_graph=True)
+        assert gradient.abs().sum() > 0
+
+
+def test_what_is_asked_is_what_was_there():
+    generator = tiny()
+    asked = generator.ask(ROLL.expand(400, -1, -1, -1, -1, -1))
+    assert torch.allclose(asked[:, :3], heard(ROLL).expand(400, -1))
+    pitch, begin = asked[0, 7:].split(8)
+    assert pitch.tolist() == [12, 12, 12, 12, 0, 0, 0, 9]
+    assert begin.tolist() == [1, 0, 0, 0, 1, 0, 0, 1]
+
+
+def test_questions_are_left_out_at_random():
+    asked = tiny().ask(ROLL.expand(4000, -1, -1, -1, -1, -1))
+    told = asked[:, 3:7]
+    assert told.unique().tolist() == [0, 1]
+    # Half of the clips are asked nothing at all, and of the others each question is left out half the time.
+    assert told.mean(0).tolist() == pytest.approx([0.25] * 4, abs=0.03)
+    assert (told.sum(1) == 0).float().mean().item() == pytest.approx(0.5 + 0.5 / 16, abs=0.03)
+
+
+def test_silent_steps_of_a_given_bar_are_silent():
+    generator = tiny()
+    asked = generator.ask(notes([(1, 2, 5)], []))
+    pitch, begin = asked[0, 7:].split(8)
+    assert pitch.tolist() == [24, 5, 5, 24, 24, 24, 24, 24]
+    assert begin.tolist() == [1, 1, 0, 1, 1, 1, 1, 1]
+
+
+def test_a_given_bar_is_kept_note_for_note():
+    generator = tiny().eval()
+    asked = generator.ask(ROLL.expand(2, -1, -1, -1, -1, -1))
+    asked[:, 3:7] = torch.tensor([[0.0, 0, 0, 1], [0, 0, 0, 0]])
+    z = generator.latent(2, n_bars=3, generator=torch.Generator().manual_seed(1))
+    rolls = generator.sample(z, asked)
+    assert torch.equal(rolls[0, :, :, 0], ROLL[0, :, :, 0].bool())
+    assert torch.equal(rolls[1], generator.sample(z)[1])  # asked nothing: free
+    assert not torch.equal(rolls[0, :, :, 1:], generator.sample(z)[0, :, :, 1:])  # and goes on from it
+
+
+def test_a_note_may_be_held_over_from_the_given_bar():
+    """A generator that always holds keeps the last note of the bar that it was given."""
+    generator = tiny().eval()
+    for voice in generator.voices:
+        voice[-1].weight.data[-1] = 0
+        voice[-1].bias.data[-1] = 9.0
+    asked = generator.ask(ROLL)
+    asked[:, 3:7] = torch.tensor([0.0, 0, 0, 1])
+    sounding, onset = generator.sample(generator.latent(1, n_bars=2), asked)[0].unbind(0)
+    assert sounding[0, 1, :, 12].all()
+    assert sounding[1, 1, :, 9].all()
+    assert not onset[:, 1].any()
+
+
+@pytest.mark.parametrize("control", range(3))
+def test_each_question_changes_the_music(control):
+    generator = tiny().eval()
+    generator.examples.keep(generator.ask(torch.cat([ROLL, ROLL.roll(3, -1)])))
+    asked = generator.ask(ROLL)
+    asked[:, 3:7] = 0
+    z = generator.latent(1)
+    free = generator(z, asked)
+    asked[:, 3 + control] = 1
+    asked[:, control] += 5.0
+    assert not torch.equal(generator(z, asked), free)
+    assert torch.equal(generator(z), free)
+
+
+def test_the_miss_counts_only_what_was_asked():
+    """In standard deviations of what real clips have: two of them, one note a bar and three, spread by 1."""
+    generator = tiny().eval()
+    rows = torch.zeros(2, generator.examples.rows.shape[1])
+    rows[:, :3] = torch.tensor([[0.0, 1.0, 5.0], [0.0, 3.0, 9.0]])
+    generator.examples.keep(rows)
+    asked = generator.ask(ROLL)  # 2 notes a bar
+    asked[:, 3:7] = 0
+    assert generator.missed(ROLL, asked).item() == 0
+    asked[0, 1], asked[0, 4] = 5.0, 1.0
+    assert generator.missed(ROLL, asked).item() == pytest.approx(9.0, rel=1e-5)
+    asked[0, 2], asked[0, 5] = heard(ROLL)[0, 2] + 4.0, 1.0
+    assert generator.missed(ROLL, asked).item() == pytest.approx((9.0 + 4.0) / 2, rel=1e-5)
+
+
+def remembering(n_clips=40):
+    """A choir that remembers clips of 1 to 8 notes a bar and of many heights, each in major or in minor."""
+    generator = tiny().eval()
+    rows = torch.zeros(n_clips, generator.examples.rows.shape[1])
+    rows[:, 0] = torch.linspace(-0.05, 0.05, n_clips)
+    rows[:, 1] = torch.linspace(1, 8, n_clips)
+    rows[:, 2] = torch.linspace(4, 20, n_clips)
+    generator.examples.keep(rows)
+    return generator
+
+
+def test_asking_makes_the_rows_that_real_music_makes():
+    generator = remembering()
+    asked = generator.ask(ROLL)
+    asked[:, 3:7] = torch.tensor([0.0, 1, 1, 1])
+    density, register = heard(ROLL)[0, 1:].tolist()
+    rows = generator.asking(2, density=density, register=register, before=ROLL[0, :, :, 0])
+    assert rows.shape == (2, asked.shape[1])
+    assert torch.allclose(rows[:, 1:], asked[:, 1:].expand(2, -1))
+    assert not generator.asking(3)[:, 3:7].any()
+
+
+def test_a_mode_is_what_its_half_of_real_music_has():
+    generator = remembering()
+    (minor,), (major,) = (generator.asking(1, mode=mode)[:, 0].tolist() for mode in ("minor", "major"))
+    assert minor == pytest.approx(-0.026, abs=0.002)
+    assert major == pytest.approx(0.026, abs=0.002)
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"mode": "dorian"}, "a mode is 'major' or 'minor', not 'dorian'"),
+        ({"density": 30.0}, r"the density that this network can be asked for is 1\.1 to 7\.9, not 30\.0"),
+        ({"register": -1}, r"the register that this network can be asked for is 4\.2 to 19\.8, not -1"),
+        ({"density": float("nan")}, "not nan"),
+    ],
+)
+def test_what_no_real_music_has_cannot_be_asked_for(asked, says):
+    with pytest.raises(ValueError, match=says):
+        remembering().asking(1, **asked)
+
+
+def test_examples_are_kept_in_training_only():
+    generator = tiny().eval()
+    generator.ask(ROLL)
+    assert generator.examples.n_kept == 0
+    generator.train().ask(ROLL)
+    assert generator.examples.n_kept == 1
+
+
+def test_it_learns_to_obey():
+    """Asked for many notes or few, after some updates it has more where more were asked for."""
+    torch.manual_seed(0)
+    generator = tiny()
+    discriminator = ConvDiscriminator(2, 4, 4, 24, channels=(8, 8, 8))
+    game = AdversarialGame(generator, discriminator, "relativistic", missed=3.0, learning_rate=5e-3, betas=(0.0, 0.99))
+    few = notes([(0, 16, 12)], [(0, 16, 7)], n_bars=4)
+    many = notes([(t, 1, 12) for t in range(16)], [(t, 1, 7) for t in range(16)], n_bars=4)
+    real = torch.cat([few, many]).repeat(8, 1, 1, 1, 1, 1)
+    for _ in range(150):
+        game.step(real)
+    game._calibrate()
+    asked = game.averaged.examples.rows[:2].clone()
+    asked[:, 3:7] = torch.tensor([0.0, 1, 0, 0])
+    asked[:, 1] = torch.tensor([0.5, 8.0])
+    z = game.averaged.latent(16).repeat(2, 1, 1)
+    rolls = game.averaged.sample(z, asked.repeat_interleave(16, 0))
+    low, high = heard(rolls.float())[:, 1].unflatten(0, (2, 16)).mean(1)
+    assert high > low + 1
