@@ -14,9 +14,13 @@ from test_train import batch
 from torch import nn
 
 from ganmusic import checkpoint, parallel, recipes
+from ganmusic.models import MODELS
+from ganmusic.models.binary_musegan import BinaryMuseGANGenerator
 from ganmusic.models.blocks import Examples
+from ganmusic.models.choir import ChoirGenerator
 from ganmusic.models.convnet import ConvDiscriminator, ConvGenerator, hide_voices
 from ganmusic.models.mlp import BINARY_CROSS_ENTROPY, MLPDiscriminator, MLPGenerator
+from ganmusic.models.musegan import MuseGANDiscriminator, jamming_penalty
 from ganmusic.penalties import gradient_penalty, r1_r2
 from ganmusic.sample import load_generator
 from ganmusic.train import PRECISIONS, AdversarialGame
@@ -84,6 +88,18 @@ GAMES = {
     "plain": lambda: AdversarialGame(MLPGenerator(), MLPDiscriminator(), BINARY_CROSS_ENTROPY, ema=0.5),
     "convolutional": lambda: convolutional("relativistic", r1_r2),
     "average": lambda: convolutional("relativistic_average", gradient_penalty, discriminator_steps=2),
+    "stochastic": lambda: AdversarialGame(
+        BinaryMuseGANGenerator(composition="jamming", ending="stochastic", channels=(8, 8, 8, 8, 8)),
+        MuseGANDiscriminator(composition="jamming", channels=(8, 8, 8, 8, 8)),
+        "wasserstein",
+        penalty=jamming_penalty,
+    ),
+    "choir": lambda: AdversarialGame(
+        ChoirGenerator(channels=(8, 8, 8, 8, 8), n_latent=4),
+        ConvDiscriminator(channels=(8, 8, 8, 8, 8)),
+        "relativistic",
+        missed=0.1,
+    ),
     "asked": lambda: AdversarialGame(
         AskedGenerator(), NormalisedDiscriminator(), "hinge", matching=(0.3,), missed=2.0, generator_steps=2
     ),
@@ -276,22 +292,40 @@ def test_each_process_of_a_machine_has_a_graphics_card_of_its_own(monkeypatch):
         parallel.select_device("mps")
 
 
-@pytest.mark.parametrize("name", ["plain", "convolutional", "average"])
-def test_a_game_is_played_where_its_networks_are(name, monkeypatch):
-    """On torch's device for shapes without numbers, which as a graphics card refuses what lies elsewhere."""
+@pytest.fixture
+def elsewhere(monkeypatch):
+    """Torch's device for shapes without numbers, which as a graphics card refuses what lies on another."""
     adam = torch.optim.Adam
     monkeypatch.setattr(torch.optim, "Adam", lambda weights, rate, betas, fused: adam(weights, rate, betas))
     monkeypatch.setattr(AdversarialGame, "_mixed", lambda game: nullcontext())
-    for number in ("item", "__float__"):
-        monkeypatch.setattr(torch.Tensor, number, lambda tensor: 1.0)
-    with torch.device("meta"):
+    for name, number in (("item", 1.0), ("__float__", 1.0), ("__int__", 1)):
+        monkeypatch.setattr(torch.Tensor, name, lambda tensor, number=number: number)
+    # That it refuses what lies on another.
+    with pytest.raises(RuntimeError, match="device"):
+        torch.zeros(3, device="meta") + torch.zeros(3)
+    return torch.device("meta")
+
+
+@pytest.mark.parametrize("name", GAMES)
+def test_a_game_is_played_where_its_networks_are(name, elsewhere):
+    with elsewhere:
         game = GAMES[name]()
     assert all(weight.is_meta for weight in game.generator.parameters())
     game.step(torch.cat([batch(0), batch(1)]))
     game._calibrate()
-    # That it refuses what lies elsewhere.
-    with pytest.raises(RuntimeError, match="device"):
-        torch.zeros(3, device="meta") + torch.zeros(3)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_computes_where_its_weights_are(name, elsewhere):
+    with elsewhere:
+        generator, discriminator = (network() for network in MODELS[name])
+    z = generator.latent(2)
+    assert not z.is_meta
+    rolls = generator(z.to(elsewhere))
+    assert rolls.is_meta
+    asked = [generator.ask(rolls)] if hasattr(generator, "ask") else []
+    assert all(each.is_meta for each in asked)
+    assert discriminator(generator(z.to(elsewhere), *asked)).is_meta
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")

@@ -119,7 +119,7 @@ class ChoirGenerator(ConvGenerator):
     def ask(self, real: Tensor) -> Tensor:
         """What real rolls ask: half of them nothing, the others any of the questions, drawn at random."""
         n = len(real)
-        questions = torch.rand(n, len(CONTROLS) + 2, device=real.device) >= LEFT_OUT
+        questions = torch.rand(n, len(CONTROLS) + 2).to(real) >= LEFT_OUT
         told = (questions[:, 1:] & questions[:, :1]).float()
         asked = torch.cat([heard(real), told, given_bar(real[:, :, :, 0])], 1)
         if self.training:
