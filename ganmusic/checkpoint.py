@@ -35,6 +35,7 @@ __all__ = [
     "FORMAT",
     "CheckpointError",
     "checkpoints",
+    "find",
     "latest",
     "load",
     "load_weights",
@@ -45,6 +46,7 @@ __all__ = [
     "save",
     "save_numbered",
     "save_weights",
+    "shipped",
     "write_config",
 ]
 
@@ -52,6 +54,9 @@ __all__ = [
 FORMAT = 1
 #: The file's name that loaders of published networks look for.
 _WEIGHTS = "model.safetensors"
+
+
+_SHIPPED = Path(__file__).resolve().parent / "weights"
 
 
 class CheckpointError(ValueError):
@@ -87,6 +92,20 @@ def sha256(path: Path) -> str:
     """Checksum of a file, as hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def shipped() -> list[str]:
+    """Names of the weights that come with the package.
+
+    Taught in: notebooks/07-midinet.ipynb
+    """
+    return sorted(path.parent.name for path in _SHIPPED.glob("*/config.json"))
+
+
+def find(run: str | os.PathLike[str]) -> Path:
+    """Where a run is: a folder, or the name of weights that come with the package, unless there is such a folder."""
+    run = Path(run)
+    return _SHIPPED / run if not run.exists() and str(run) in shipped() else run
 
 
 def write_config(run: str | os.PathLike[str], config: dict[str, Any]) -> None:
@@ -231,7 +250,8 @@ def read_log(run: str | os.PathLike[str]) -> list[dict[str, float]]:
 
 
 def read_card(run: str | os.PathLike[str]) -> dict[str, Any]:
-    """What `ganmusic info` tells of a run: its config, its newest checkpoint's state and its last row."""
+    """What `ganmusic info` tells of a run (see `find`): its config, its newest checkpoint's state and its last row."""
+    run = find(run)
     config = read_config(run)
     folder = latest(run)
     rows = read_log(run)

@@ -137,13 +137,13 @@ def _parser() -> argparse.ArgumentParser:
         "--run",
         type=Path,
         metavar="RUN",
-        help="run to compose with (default: the network that comes with ganmusic)",
+        help="run to compose with, or the name of a network that comes with ganmusic (default: chorales)",
     )
     compose.add_argument(
         "--bars",
         type=_whole(1, _MAX_BARS),
         metavar="N",
-        help=f"length, 1 to {_MAX_BARS} (default: 8, or what the run's network makes)",
+        help=f"length, 1 to {_MAX_BARS} (default: 8, or what the run's network makes, or as many as there are chords)",
     )
     compose.add_argument(
         "--seed",
@@ -156,6 +156,12 @@ def _parser() -> argparse.ArgumentParser:
         "--key",
         metavar="KEY",
         help="key to compose in, such as 'D minor', 'F# major' or Bb (default: C major or A minor, as it comes)",
+    )
+    compose.add_argument(
+        "--chords",
+        metavar="CHORDS",
+        help="chords to compose a melody over, one a bar and round again, such as 'C | Am | F | G7', in any key "
+        "(default network: midinet)",
     )
     compose.add_argument(
         "--count",
@@ -183,7 +189,9 @@ def _parser() -> argparse.ArgumentParser:
         help="say what is there",
         description="Show versions, recipes, corpora and the network that comes with ganmusic, or a run.",
     )
-    info.add_argument("--run", type=Path, metavar="RUN", help="run to describe")
+    info.add_argument(
+        "--run", type=Path, metavar="RUN", help="run to describe, or the name of a network that comes with ganmusic"
+    )
     info.set_defaults(run_command=_info, parser=info)
     return parser
 
@@ -453,10 +461,11 @@ def _compose(options: argparse.Namespace) -> None:
     from ganmusic import audio, sample
     from ganmusic.player import Clip
 
-    composer = sample.load_generator(options.run)
+    composer = sample.load_generator(options.run or ("midinet" if options.chords is not None else None))
     if options.key is not None:
         composer.check_key(options.key)
-    n_bars = options.bars or getattr(composer.generator, "n_bars", 8)
+    n_chords = len(composer.check_chords(options.chords)) if options.chords is not None else 8
+    n_bars = options.bars or getattr(composer.generator, "n_bars", n_chords)
     if out.suffix.lower().removeprefix(".") in audio.FORMATS:
         seconds = n_bars * composer.grid.beats_per_bar * 60 / sample.TEMPO
         if seconds > audio.MAX_SECONDS:
@@ -468,7 +477,9 @@ def _compose(options: argparse.Namespace) -> None:
         folder.mkdir(exist_ok=True)
         _check_writable(folder)
     for i, path in enumerate(tqdm(paths, unit="piece", disable=len(paths) == 1)):
-        piece = sample.compose(n_bars=n_bars, seed=options.seed + i, run=composer, key=options.key)
+        piece = sample.compose(
+            n_bars=n_bars, seed=options.seed + i, run=composer, key=options.key, chords=options.chords
+        )
         Clip(piece).save(path)
     print(out if len(paths) == 1 else f"{paths[0]} to {paths[-1].name}")
 
@@ -695,9 +706,9 @@ def _recipes(options: argparse.Namespace) -> None:
 
 
 def _info(options: argparse.Namespace) -> None:
-    if options.run is not None:
-        from ganmusic import checkpoint
+    from ganmusic import checkpoint
 
+    if options.run is not None:
         _show(checkpoint.read_card(options.run))
         return
     from ganmusic import recipes, sample
@@ -714,6 +725,7 @@ def _info(options: argparse.Namespace) -> None:
                 **dict.fromkeys(own.names(), "your own music"),
             },
             "network that comes with ganmusic": sample.load_generator().card,
+            "others that come with it": ", ".join(name for name in checkpoint.shipped() if name != "chorales"),
         }
     )
 

@@ -39,6 +39,7 @@ from ganmusic import checkpoint, midi, parallel
 from ganmusic.corpora import CORPORA, get
 from ganmusic.data import Windows, balanced_indices, batch_indices, key_shift, windows
 from ganmusic.files import atomic_path
+from ganmusic.losses import one_sided
 from ganmusic.metrics.distribution import FeatureSpace, frechet_distance
 from ganmusic.models import MODELS
 from ganmusic.models.convnet import hide_voices
@@ -162,6 +163,23 @@ def _binary(ending: str, description: str) -> Recipe:
     )
 
 
+#: The game of MidiNet's paper (Yang et al. 2017, sec. 3.3), but for its learning rate, 5e-5.
+_MIDINET: dict[str, Any] = {
+    "loss": one_sided(0.9),
+    "matching": (0.1, 0.01),
+    "generator_steps": 2,
+    "learning_rate": 5e-4,
+    "betas": (0.5, 0.999),
+}
+
+
+def _midinet(description: str, steps: int, **changed: Any) -> Recipe:
+    """MidiNet on lead sheets, with two bars to a clip."""
+    return Recipe(
+        description, "leadsheets", "midinet", steps, config={"batch_size": 32}, n_bars=2, game=_MIDINET, **changed
+    )
+
+
 #: Every recipe, by name.
 RECIPES: dict[str, Recipe] = {
     "chorales": Recipe(
@@ -221,6 +239,10 @@ RECIPES: dict[str, Recipe] = {
     "binary_stochastic": _binary("stochastic", "Stochastic binary neurons."),
     "binary_threshold": _binary("threshold", "A sigmoid, cut at one half when it is heard."),
     "binary_bernoulli": _binary("bernoulli", "A sigmoid, drawn by lot when it is heard."),
+    "midinet": _midinet("Fiddle tunes bar by bar over chords: MidiNet, which hears the bar before as well.", 3000),
+    "midinet_paper": _midinet(
+        "MidiNet as its paper plays it: the discriminator hears a bar alone.", 1500, discriminator={"n_heard": 1}
+    ),
     "toy": Recipe(
         "A tiny convolutional pair on synthetic chords: seconds, for trying things out.",
         corpus="toy",

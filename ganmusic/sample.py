@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from importlib.resources import as_file, files
 from typing import Any
 
 import numpy as np
@@ -17,14 +16,16 @@ import torch
 from torch import Tensor, nn
 
 from ganmusic import checkpoint
-from ganmusic.keys import Key, estimate_key, parse_key
+from ganmusic.keys import PITCH_CLASSES, Chord, Key, common_shift, estimate_key, parse_chords, parse_key
 from ganmusic.models import MODELS
 from ganmusic.pianoroll import Grid, Piece, Roll, chroma, roll_to_piece, transpose
 
-__all__ = ["TEMPO", "Composer", "compose", "load_generator", "sample_rolls", "to_roll"]
+__all__ = ["CHORDS", "TEMPO", "Composer", "compose", "load_generator", "sample_rolls", "to_roll"]
 
 #: Beats a minute, unless another tempo is asked for.
 TEMPO = 80.0
+#: What a network that goes by chords is given, unless others are asked for.
+CHORDS = "C | Am | F | G | C | Am | G | C"
 #: Triads on which a piece in the common key may end, by mode, the tonic first: C major and A minor.
 TONIC_TRIADS = {"major": (0, 4, 7), "minor": (9, 0, 4)}
 
@@ -65,6 +66,11 @@ class Composer:
         # Runs from before the card said so were all moved.
         return bool(self.card.get("data", {}).get("normalise_key", True))
 
+    @property
+    def takes_chords(self) -> bool:
+        """Whether it makes its music over chords that it is given."""
+        return hasattr(self.generator, "sample_over")
+
     def piece(self, roll: Roll, **options: Any) -> Piece:
         """Read a piece off one clip ``[shape=(track, bar, step, pitch)]``."""
         piece = roll_to_piece(roll, self.grid, names=self.names, programs=self.programs, **options)
@@ -77,12 +83,27 @@ class Composer:
         Raises
         ------
         ValueError
-            If it is none, or what the network learned from was not moved to a common key.
+            If it is none, what the network learned from was not moved to a common key, or its chords say the key.
         """
         key = parse_key(name)
+        if self.takes_chords:
+            raise ValueError(f"this network composes over chords, which say the key: give it chords in {key} instead")
         if not self.normalised:
             raise ValueError(f"this network learned from music that was not moved to one key: it cannot play in {key}")
         return key
+
+    def check_chords(self, text: str) -> list[Chord]:
+        """Read the chords that a piece is asked for over (see `ganmusic.keys.parse_chords`).
+
+        Raises
+        ------
+        ValueError
+            If they cannot be read, or the network takes none.
+        """
+        chords = parse_chords(text)
+        if not self.takes_chords:
+            raise ValueError("this network takes no chords; a MidiNet does, such as the shipped one, 'midinet'")
+        return chords
 
 
 def load_generator(run: str | os.PathLike[str] | None = None) -> Composer:
@@ -91,8 +112,8 @@ def load_generator(run: str | os.PathLike[str] | None = None) -> Composer:
     Parameters
     ----------
     run : path, optional
-        The run's folder, or one that `ganmusic.hub.save_pretrained` made; without it, the chorale weights that come
-        with the package.
+        The run's folder, one that `ganmusic.hub.save_pretrained` made, or the name of weights that come with the
+        package (`ganmusic.checkpoint.shipped`); the chorales' by default.
 
     Raises
     ------
@@ -101,9 +122,7 @@ def load_generator(run: str | os.PathLike[str] | None = None) -> Composer:
 
     Taught in: notebooks/03-training.ipynb
     """
-    if run is None:
-        with as_file(files("ganmusic") / "weights" / "chorales") as shipped:
-            return load_generator(shipped)
+    run = checkpoint.find(run or "chorales")
     config = checkpoint.read_config(run)
     newest = checkpoint.latest(run)
     weights = {} if newest else checkpoint.load_weights(run)
@@ -147,13 +166,14 @@ def sample_rolls(composer: Composer, n: int, seed: int = 0, **latent: Any) -> Ro
 
 
 def compose(
-    n_bars: int = 8,
+    n_bars: int | None = None,
     seed: int = 0,
     run: str | os.PathLike[str] | Composer | None = None,
     *,
     tempo: float = TEMPO,
     semitones: int = 0,
     key: str | None = None,
+    chords: str | None = None,
     candidates: int = 16,
 ) -> Piece:
     """Compose a piece of `n_bars`.
@@ -162,16 +182,16 @@ def compose(
     kept (else the first of all; a `key` is choosier), and that chord is held to the end. This ending is the one rule:
     every other note is the generator's. Drums take no part in it and play on. One or two voices of one note each need
     no whole triad, but its tonic and another of its notes for the second; where the network knows no common key, the
-    first piece is kept.
+    first piece is kept. Over `chords` the last of them is the last bar's, and the melody comes home to its root.
 
     Parameters
     ----------
-    n_bars : int
-        At least 1.
+    n_bars : int, optional
+        At least 1; by default 8, or as many as there are chords.
     seed : int
         Decides the piece: the same seed and weights give the same piece.
     run : path or Composer, optional
-        What composes; the shipped weights by default.
+        What composes (see `load_generator`); by default the shipped weights: MidiNet's over chords, else the chorales'.
     tempo : float
         Beats a minute.
     semitones : int
@@ -182,6 +202,11 @@ def compose(
         first is kept that `ganmusic.keys.estimate_key` finds to be in the key as a whole, else the first of them,
         else the first of all. So the key is looked for and not promised. The piece's labels then name the ``tonic``
         and ``mode`` that were asked for. By default it stays where it is, in either.
+    chords : str, optional
+        Chords to compose over, one a bar and round again, as `ganmusic.keys.parse_chords` reads them ('C | Am | F |
+        G7'), in any key: they are moved to C major or A minor (`ganmusic.keys.common_shift`), and the piece back. The
+        piece's label ``chords`` has a ``[step, chord]`` for each bar. Only for networks that take them, and without a
+        key. By default such a network is given `CHORDS`.
     candidates : int
         Pieces to choose the ending from, at least 1.
 
@@ -194,14 +219,17 @@ def compose(
     ------
     ValueError
         If `n_bars` or `candidates` is not positive, the generator makes clips of another, fixed length only, the key
-        is none or cannot be asked for (`Composer.check_key`), both it and `semitones` are given, or the transposed
-        piece would leave MIDI's pitches.
+        or the chords are none or cannot be asked for (`Composer.check_key`, `Composer.check_chords`), both a key and
+        `semitones` or chords are given, or the transposed piece would leave MIDI's pitches.
     CheckpointError
         If the run cannot be loaded.
 
     Taught in: notebooks/03-training.ipynb
     """
-    composer = run if isinstance(run, Composer) else load_generator(run)
+    composer = run if isinstance(run, Composer) else load_generator(run or ("midinet" if chords is not None else None))
+    given = CHORDS if chords is None and composer.takes_chords else chords
+    over = [] if given is None else composer.check_chords(given)
+    n_bars = n_bars if n_bars is not None else len(over) or 8
     if n_bars < 1:
         raise ValueError(f"a piece has at least 1 bar, not {n_bars}")
     if candidates < 1:
@@ -209,6 +237,19 @@ def compose(
     if key is not None and semitones:
         raise ValueError(f"a piece is moved to a key or by semitones, not to {key!r} and by {semitones}")
     asked = None if key is None else composer.check_key(key)
+    if over:
+        piece = _compose_over(composer, over, n_bars, seed, tempo, candidates)
+    else:
+        piece, shift = _compose_freely(composer, n_bars, seed, tempo, asked, candidates)
+        semitones += shift
+    moved = _widened(transpose(piece, semitones))
+    return replace(moved, title=f"{_learned(composer.card)}, seed {seed}")
+
+
+def _compose_freely(
+    composer: Composer, n_bars: int, seed: int, tempo: float, asked: Key | None, candidates: int
+) -> tuple[Piece, int]:
+    """A piece that comes home, where it was composed, and the semitones that move it to the key that was asked for."""
     fixed = getattr(composer.generator, "n_bars", n_bars)
     if fixed != n_bars:
         raise ValueError(f"this generator makes clips of {fixed} bars, not {n_bars}")
@@ -218,24 +259,42 @@ def compose(
     modes = [asked[1]] if asked else list(TONIC_TRIADS) if composer.normalised else []
     n_notes = min(3, int(pitched.sum())) if getattr(composer.generator, "monophonic", False) else 3
     ends_well = comes_home(np.asarray(rolls.sounding[:, pitched, -1, 0].any(1)), modes, n_notes)
+    piece = _ended(composer, rolls, int(ends_well.argmax()), tempo)  # the first of all, where none does
+    if asked is None:
+        return piece, 0
+    tonic, mode = asked
+    common = Key(TONIC_TRIADS[mode][0], mode)
+    # A piece can end in A minor and be in C major all the way there.
+    endings = (_ended(composer, rolls, int(candidate), tempo) for candidate in np.flatnonzero(ends_well))
+    piece = next((ending for ending in endings if estimate_key(ending) == common), piece)
+    return replace(piece, labels={"tonic": tonic, "mode": mode}), shortest_shift(piece, tonic - common.tonic)
 
-    def ended(candidate: int) -> Piece:
-        sounding, onset = rolls.sounding[candidate].copy(), rolls.onset[candidate].copy()
-        sounding[pitched, -1] = sounding[pitched, -1, :1]
-        onset[pitched, -1, 1:] = False
-        return composer.piece(Roll(sounding, onset), tempo=tempo)
 
-    piece = ended(int(ends_well.argmax()))  # the first of all, where none does
-    if asked:
-        tonic, mode = asked
-        common = Key(TONIC_TRIADS[mode][0], mode)
-        # A piece can end in A minor and be in C major all the way there.
-        endings = (ended(int(candidate)) for candidate in np.flatnonzero(ends_well))
-        piece = next((ending for ending in endings if estimate_key(ending) == common), piece)
-        semitones = shortest_shift(piece, tonic - common.tonic)
-        piece = replace(piece, labels={"tonic": tonic, "mode": mode})
-    moved = _widened(transpose(piece, semitones))
-    return replace(moved, title=f"{_learned(composer.card)}, seed {seed}")
+def _compose_over(
+    composer: Composer, chords: list[Chord], n_bars: int, seed: int, tempo: float, candidates: int
+) -> Piece:
+    """A melody over chords that comes home to the root of the last one, in the chords' own key."""
+    shift = common_shift(chords) if composer.normalised else 0
+    chords = [*(chords[bar % len(chords)] for bar in range(n_bars - 1)), chords[-1]]
+    moved = [((root + shift) % 12, minor) for root, minor in chords]
+    generator = torch.Generator().manual_seed(seed)
+    z = composer.generator.latent(candidates, n_bars, generator=generator)  # type: ignore[operator]
+    rolls = to_roll(composer.generator.sample_over(z, moved))  # type: ignore[operator]
+    home = chroma(rolls.sounding[:, 0, -1, 0])[:, moved[-1][0]] > 0
+    piece = _ended(composer, rolls, int(home.argmax()), tempo)
+    n_steps, qualities = composer.grid.n_steps, ("maj", "min")
+    named = [[bar * n_steps, f"{PITCH_CLASSES[root]}:{qualities[minor]}"] for bar, (root, minor) in enumerate(chords)]
+    piece = transpose(piece, shortest_shift(piece, -shift))
+    return replace(piece, labels={"chords": named})
+
+
+def _ended(composer: Composer, rolls: Roll, candidate: int, tempo: float) -> Piece:
+    """One of several clips as a piece that holds its last downbeat to the end."""
+    sounding, onset = rolls.sounding[candidate].copy(), rolls.onset[candidate].copy()
+    pitched = np.array(composer.pitched)
+    sounding[pitched, -1] = sounding[pitched, -1, :1]
+    onset[pitched, -1, 1:] = False
+    return composer.piece(Roll(sounding, onset), tempo=tempo)
 
 
 def comes_home(chords: npt.NDArray[np.bool_], modes: Collection[str], n_notes: int = 3) -> npt.NDArray[np.bool_]:

@@ -1,9 +1,10 @@
-"""Make the weights that come with the package of a run: ``python scripts/ship_weights.py RUN``.
+"""Make the weights that come with the package of a run: ``python scripts/ship_weights.py NAME RUN``.
 
-Kept is the averaged generator of the best checkpoint, in half precision; the discriminator and the optimizers'
-memory stay behind. Beside it a model card is written, ``README.md``, with what the network gives as measured
-here: each number of `ganmusic.evaluation` over three sampling seeds, beside held-out chorales and a control.
-``python scripts/ship_weights.py`` without a run measures the weights that are there, and writes their card again.
+NAME is one of `ABOUT`, the recipe of the run. Kept is the averaged generator of the best checkpoint, in half precision;
+the discriminator and the optimizers' memory stay behind. Beside it a model card is written, ``README.md``, with what
+the network gives as measured here: each number of `ganmusic.evaluation` over three sampling seeds, beside held-out
+music and a control. ``python scripts/ship_weights.py NAME`` without a run measures the weights that are there, and
+writes their card again.
 """
 
 from __future__ import annotations
@@ -11,49 +12,118 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 import torch
 
 from ganmusic import checkpoint
-from ganmusic.evaluation import clips_of_run, evaluate, reference
+from ganmusic.evaluation import Clips, clips_of_run, evaluate, reference
 from ganmusic.metrics.controls import shuffle_beats
 from ganmusic.metrics.distribution import FeatureSpace, frechet_distance
+from ganmusic.pianoroll import Roll
 from ganmusic.recipes import RECIPES, clips, held_out
-from ganmusic.sample import load_generator
+from ganmusic.sample import Composer, load_generator
 
 TARGET = Path(__file__).resolve().parent.parent / "ganmusic" / "weights"
 SEEDS = (1, 2, 3)
 
-CARD = """# Weights: {recipe}
 
-A generator of four voices (soprano, alto, tenor, bass) in 4/4, after Bach's chorales, in C major or A minor. It comes
-with the package and is what `ganmusic compose` uses when no run is named.
+def all_tracks(composer: Composer, seed: int) -> Clips:
+    """Clips of all that a network makes."""
+    return clips_of_run(composer, seed=seed)
 
-- **Network**: `ganmusic.models.convnet.ConvGenerator`, {parameters:,} parameters, stored in half precision.
-- **Data**: {clips:,} four-bar windows of the training split of the chorales (`ganmusic.corpora`), in a common key.
-- **Training**: recipe `{recipe}`, seed {seed}, update {step:,} of {steps:,} (the best by the distance to validation
+
+def melodies(composer: Composer, seed: int) -> Clips:
+    """Clips of the first track alone: the others are what the network was given."""
+    clips = clips_of_run(composer, seed=seed)
+    first = (slice(None), slice(0, 1))
+    return Clips(Roll(clips.roll.sounding[first], clips.roll.onset[first]), clips.grid, tracks=clips.tracks[:1])
+
+
+@dataclass(frozen=True)
+class About:
+    """What a model card says of weights in words, and how they are judged.
+
+    Parameters
+    ----------
+    intro, limits : str
+        What it is, and what it is not good at.
+    licence : str
+    real : str
+        The held-out music in a word or two.
+    against : str
+        The corpus whose held-out clips it is compared with.
+    clips : callable
+        ``clips(composer, seed)`` draws what is compared.
+    """
+
+    intro: str
+    limits: str
+    licence: str
+    real: str
+    against: str
+    clips: Callable[[Composer, int], Clips] = all_tracks
+
+
+ABOUT = {
+    "chorales": About(
+        intro="A generator of four voices (soprano, alto, tenor, bass) in 4/4, after Bach's chorales, in C major or A "
+        "minor. It comes with the package and is what `ganmusic compose` uses when no run is named.",
+        limits="It knows one style and one metre. Chords and voices are plausible over a few bars; nothing plans the "
+        "whole, phrases do not end where a hymn's lines would, and there are parallels that a student would be told "
+        "off for. It writes no words, dynamics or tempo.",
+        licence="The chorales are in the public domain.",
+        real="held-out Bach",
+        against="chorales",
+    ),
+    "midinet": About(
+        intro="A generator of fiddle tunes in 4/4, bar by bar over chords that it is given, after tunes printed in "
+        "1883 and 1903. It comes with the package: `ganmusic compose song.mid --chords \"C | Am | F | G7\"`. What is "
+        "judged below is the melody alone, over chords of training clips.",
+        limits="It knows one style and one metre, and a chord a bar, major or minor. Each bar follows from the one "
+        "before and from nothing else: there are no phrases, no repeats and no plan. The chords that it learned from "
+        "were worked out from the melodies by rule, so it knows what fits a chord and not what a musician would "
+        "choose. With the weights come the first bars and the chords of 256 training clips, to begin from; the bars "
+        "are not heard.",
+        licence="The tunes are in the public domain.",
+        real="held-out tunes",
+        against="tunes",
+        clips=melodies,
+    ),
+}
+
+CARD = """# Weights: {name}
+
+{intro}
+
+- **Network**: `{network}`, {parameters:,} parameters, stored in half precision.
+- **Data**: {clips:,} {n_bars}-bar windows of the training split of the corpus `{corpus}` (`ganmusic.corpora`), in a
+  common key.
+- **Training**: recipe `{name}`, seed {seed}, update {step:,} of {steps:,} (the best by the distance to validation
   music); {minutes:.0f} minutes until then, on one core of a shared two-core x86 machine. To repeat it:
-  `ganmusic train --recipe {recipe} --out RUN --steps {steps} --seed {seed}`.
-- **Licence**: MIT. The chorales are in the public domain.
+  `ganmusic train --recipe {name} --out RUN --steps {steps} --seed {seed}`.
+- **Licence**: MIT. {licence}
 
 ## What it gives
 
-Means over {n} clips of four bars, averaged over {n_seeds} sampling seeds, by `ganmusic evaluate`. Held-out Bach is the
-validation and the test split, on neither of which the network was trained. The band is that of single held-out clips,
-and for what is said of whole sets that of halves of held-out Bach. The control is music spoilt on purpose, in the way
-that the number is there to hear.
+Means over {n} clips of {n_bars} bars, averaged over {n_seeds} sampling seeds, by `ganmusic.evaluation`. {Real} are the
+validation and the test split of `{against}`, on neither of which the network was trained. The band is that of single
+held-out clips, and for what is said of whole sets that of halves of the held-out music. The control is music spoilt on
+purpose, in the way that the number is there to hear.
 
-| number | this network | held-out Bach | band | control | in the band |
+| number | this network | {real} | band | control | in the band |
 |---|---|---|---|---|---|
 {rows}
 
-The number that training watched, over the test split alone and with fewer pieces on the other side:
+The distance to the validation split, over the test split alone and with fewer pieces on the other side:
 
-| | this network | held-out Bach | beats shuffled |
+| | this network | {real} | beats shuffled |
 |---|---|---|---|
-| Fréchet distance to validation Bach | {distance:.1f} | {own:.1f} | {null:.1f} |
+| Fréchet distance to validation {kind} | {distance:.1f} | {own:.1f} | {null:.1f} |
 
 ## Is it new?
 
@@ -61,27 +131,27 @@ The number that training watched, over the test split alone and with fewer piece
 
 ## Limits
 
-It knows one style and one metre. Chords and voices are plausible over a few bars; nothing plans the whole, phrases do
-not end where a hymn's lines would, and there are parallels that a student would be told off for. It writes no
-words, dynamics or tempo.
+{limits}
 """
 
 
-def main(run: str | None = None) -> None:
+def main(name: str = "", run: str | None = None) -> None:
     """Write the weights, if there are new ones, and the card."""
+    if name not in ABOUT:
+        sys.exit(f"give one of {', '.join(ABOUT)}, and a run of that recipe if there are new weights")
+    about, target = ABOUT[name], TARGET / name
     if run is not None:
-        ship(run)
-    composer = load_generator()
-    name, target = composer.card["recipe"], TARGET / composer.card["recipe"]
+        ship(name, run)
+    composer = load_generator(target)
     state = json.loads((checkpoint.latest(target) / "state.json").read_text(encoding="utf-8"))
     config = checkpoint.read_config(target)
     recipe = RECIPES[name]
-    train = clips(recipe.corpus, "train", recipe.n_bars)
-    valid, test = (held_out(recipe.corpus, split, recipe.n_bars) for split in ("valid", "test"))
+    train = clips(about.against, "train", recipe.n_bars)
+    valid, test = (held_out(about.against, split, recipe.n_bars) for split in ("valid", "test"))
     space = FeatureSpace(train.roll, train.grid)
     near = space(valid.roll)
-    generated = [clips_of_run(composer, seed=seed) for seed in SEEDS]
-    against = reference(recipe.corpus, recipe.n_bars)
+    generated = [about.clips(composer, seed) for seed in SEEDS]
+    against = reference(about.against, recipe.n_bars)
     reports = [evaluate(each, against) for each in generated]
     rows = []
     for row in reports[0].rows:
@@ -99,8 +169,19 @@ def main(run: str | None = None) -> None:
     for each in conditions:
         held = f"{sum(bool(one.holds) for one in each)} of {len(each)} seeds"
         verdict.append(f"- {each[0].name}: {held} (seed {SEEDS[0]}: {each[0].numbers})")
+    network = type(composer.generator)
     card = CARD.format(
-        recipe=name,
+        name=name,
+        intro=fill(about.intro, 118),
+        limits=fill(about.limits, 118),
+        licence=about.licence,
+        network=f"{network.__module__}.{network.__qualname__}",
+        corpus=recipe.corpus,
+        against=about.against,
+        real=about.real,
+        Real=about.real[0].upper() + about.real[1:],
+        kind=about.real.removeprefix("held-out "),
+        n_bars=recipe.n_bars,
         parameters=sum(weight.numel() for weight in composer.generator.parameters()),
         clips=config["data"]["clips"],
         seed=state["seed"],
@@ -119,10 +200,12 @@ def main(run: str | None = None) -> None:
     print(card)
 
 
-def ship(run: str) -> None:
+def ship(name: str, run: str) -> None:
     """Keep the averaged generator of a run's best checkpoint, in half precision."""
-    composer = load_generator(run)
-    name, step = composer.card["recipe"], composer.card["step"]
+    card = load_generator(run).card
+    if card["recipe"] != name:
+        sys.exit(f"{run} is of the recipe {card['recipe']}, not of {name}")
+    step = card["step"]
     tensors, state = checkpoint.load(checkpoint.numbered(run, step))
     target = TARGET / name
     shutil.rmtree(target, ignore_errors=True)

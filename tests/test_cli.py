@@ -269,7 +269,7 @@ def test_compose_writes_every_format(
     assert main(["compose", str(path), "--bars", "3", "--seed", "5", "--run", "somewhere"]) == 0
     assert path.stat().st_size > 0
     assert capsys.readouterr().out == f"{path}\n"
-    assert asked == [("compose", {"n_bars": 3, "seed": 5, "run": "network of somewhere", "key": None})]
+    assert asked == [("compose", {"n_bars": 3, "seed": 5, "run": "network of somewhere", "key": None, "chords": None})]
 
 
 def test_a_count_makes_a_folder_of_numbered_files(

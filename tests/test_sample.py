@@ -15,11 +15,11 @@ import torch
 
 from ganmusic import checkpoint, recipes
 from ganmusic.checkpoint import CheckpointError
-from ganmusic.keys import Key, estimate_key, parse_key
+from ganmusic.keys import Key, estimate_key, parse_chords, parse_key
 from ganmusic.metrics.controls import shuffle_beats
 from ganmusic.models.mlp import MLPGenerator
 from ganmusic.pianoroll import Grid, Note, Piece, Track, piece_to_roll
-from ganmusic.sample import Composer, compose, load_generator, sample_rolls, shortest_shift
+from ganmusic.sample import CHORDS, Composer, compose, load_generator, sample_rolls, shortest_shift
 
 C_MAJOR = {0, 2, 4, 5, 7, 9, 11}
 
@@ -446,6 +446,79 @@ def test_a_moved_piece_lies_on_its_own_grid(asked, low, high, scripted):
 def test_a_piece_is_not_moved_out_of_the_pitches_that_files_have(semitones, scripted):
     with pytest.raises(ValueError, match=r"would reach from .*; MIDI's pitches are 0 to 127"):
         compose(2, run=scripted, candidates=1, semitones=semitones)
+
+
+# Over chords ----------------------------------------------------------------------------------------
+
+
+class OverChords(Scripted):
+    """A melody whose candidates have their own last downbeats, over chords that are noted."""
+
+    endings = (((62,),), ((64,),), ((60,),), ((69,),))
+
+    def sample_over(self, z, chords):
+        self.chords = chords
+        rolls = self.sample(z)
+        for bar, (root, minor) in enumerate(chords):
+            rolls[:, 0, 1, bar, :, [12 + root, 16 + root - minor, 19 + root]] = True
+            rolls[:, 1, 1, bar, 0, [12 + root, 16 + root - minor, 19 + root]] = True
+        return rolls
+
+
+@pytest.fixture
+def over_chords():
+    return Composer(OverChords(), Grid(), ("melody", "chords"), (40, 25), {"recipe": "script"})
+
+
+def test_a_melody_comes_home_to_the_root_of_the_last_chord(over_chords):
+    piece = compose(run=over_chords, chords="C | G7 | Am", candidates=4)
+    assert over_chords.generator.asked == (4, 3)
+    assert over_chords.generator.chords == [(0, False), (7, False), (9, True)]
+    melody, chords = piece.tracks
+    assert melody.notes[-1] == Note(32, 16, 69)  # of the four the one on A
+    assert chords.notes[-3:] == (Note(32, 16, 57), Note(32, 16, 60), Note(32, 16, 64))
+    assert piece.labels == {"chords": [[0, "C:maj"], [16, "G:maj"], [32, "A:min"]]}
+    assert piece.title == "script, seed 0"
+
+
+@pytest.mark.parametrize(("n_bars", "roots"), [(1, [7]), (2, [0, 7]), (3, [0, 9, 7]), (5, [0, 9, 7, 0, 7])])
+def test_chords_go_round_and_the_last_one_is_last(n_bars, roots, over_chords):
+    piece = compose(n_bars, run=over_chords, chords="C | Am | G")
+    assert [root for root, _ in over_chords.generator.chords] == roots
+    assert piece.n_bars == n_bars
+
+
+def test_chords_in_another_key_are_composed_over_in_the_common_one(over_chords):
+    plain = compose(run=over_chords, chords="C | Am | G | C")
+    moved = compose(run=over_chords, chords="D | Bm | A | D")
+    assert [root for root, _ in over_chords.generator.chords] == [0, 9, 7, 0]
+    assert pitches(moved) == [[pitch + 2 for pitch in line] for line in pitches(plain)]
+    assert [chord for _, chord in moved.labels["chords"]] == ["D:maj", "B:min", "A:maj", "D:maj"]
+    low = compose(run=over_chords, chords="C | Am | G | C", semitones=-5)
+    assert pitches(low) == [[pitch - 5 for pitch in line] for line in pitches(plain)]
+    assert low.labels == plain.labels
+
+
+def test_a_network_that_knows_no_common_key_gets_the_chords_as_they_are(over_chords):
+    there = replace(over_chords, card={"recipe": "script", "data": {"normalise_key": False}})
+    compose(run=there, chords="D | A")
+    assert there.generator.chords == [(2, False), (9, False)]
+
+
+def test_chords_have_a_default_where_they_are_needed(over_chords):
+    piece = compose(run=over_chords)
+    assert [str(chord) for chord in parse_chords(CHORDS)] == ["C", "Am", "F", "G", "C", "Am", "G", "C"]
+    assert piece.n_bars == 8
+    assert piece.labels["chords"][1] == [16, "A:min"]
+
+
+def test_chords_that_cannot_be_asked_for_are_refused(composer, over_chords):
+    with pytest.raises(ValueError, match="this network takes no chords; a MidiNet does"):
+        compose(run=composer, chords="C | G")
+    with pytest.raises(ValueError, match="bar 2, 'H', is not a chord"):
+        compose(run=over_chords, chords="C | H")
+    with pytest.raises(ValueError, match="which say the key: give it chords in D minor instead"):
+        compose(run=over_chords, chords="C | G", key="D minor")
 
 
 # What the package ships -----------------------------------------------------------------------------

@@ -15,6 +15,8 @@ Taught in: notebooks/07-midinet.ipynb
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot, pad
@@ -91,7 +93,7 @@ class Conditioner(nn.Module):
         )
 
     def forward(self, before: Tensor) -> list[Tensor]:
-        """``(batch, plane, step, pitch)`` to what each scale has found ``(batch, channel, time)``, the coarsest first."""
+        """``(batch, plane, step, pitch)`` to what is found at each scale ``(batch, channel, time)``, coarsest first."""
         sounding, onset = before.unbind(1)
         begins = onset.sum(-1, keepdim=True)
         silence = 1 - sounding.sum(-1, keepdim=True)
@@ -193,16 +195,18 @@ class MidiNetGenerator(nn.Module):
         If asked, the first bar is the one that was given, and every other follows from what is before it. If not, all
         bars are its own: the first follows a bar of one of the examples, over whose chords, round again, it goes.
         """
-        told = self.examples.take(len(z)) if asked is None else asked
-        line, begins, chords = told.split([self.n_steps, self.n_steps, CHORD * self.n_window], 1)
-        before = one_hot(line.long(), self.n_pitches + 1)[..., 1:].to(z.dtype)
-        before = torch.stack([before, before * begins.unsqueeze(-1)], 1)  # (batch, plane, step, pitch)
-        chords = chords.unflatten(1, (-1, CHORD))
         if asked is None:
-            chords = chords[:, torch.arange(z.shape[1]) % self.n_window]
-            return self.over(z, chords, before)
+            before, chords = self._told(self.examples.take(len(z)))
+            return self.over(z, chords[:, torch.arange(z.shape[1], device=z.device) % self.n_window], before)
+        before, chords = self._told(asked)
         rest = self.over(z[:, 1:], chords[:, 1:], before)
         return torch.cat([self._with_chords(before.unsqueeze(2), chords[:, :1]), rest], 3)
+
+    def _told(self, asked: Tensor) -> tuple[Tensor, Tensor]:
+        """The bar ``(batch, plane, step, pitch)`` and the chords ``(batch, bar, 13)`` that rows of `ask` stand for."""
+        line, begins, chords = asked.split([self.n_steps, self.n_steps, CHORD * self.n_window], 1)
+        sounding = one_hot(line.long(), self.n_pitches + 1)[..., 1:].to(asked.dtype)
+        return torch.stack([sounding, sounding * begins.unsqueeze(-1)], 1), chords.unflatten(1, (-1, CHORD))
 
     def over(self, z: Tensor, chords: Tensor, before: Tensor) -> Tensor:
         """Melodies over chords.
@@ -250,6 +254,24 @@ class MidiNetGenerator(nn.Module):
     def sample(self, z: Tensor, asked: Tensor | None = None) -> Tensor:
         """Rolls of booleans."""
         return self(z, asked) > 0.5
+
+    @torch.no_grad()
+    def sample_over(self, z: Tensor, chords: Sequence[tuple[int, bool]]) -> Tensor:
+        """Rolls of booleans over chords that are given, all clips over the same.
+
+        Parameters
+        ----------
+        z : Tensor [shape=(batch, bar, n_latent)]
+        chords : sequence of (int, bool)
+            For each bar the root's pitch class, and whether the chord is minor. The bar before the first is, as when
+            no chords are given, one of the examples, which is not heard.
+        """
+        vectors = z.new_zeros(len(chords), CHORD)
+        for bar, (root, minor) in enumerate(chords):
+            vectors[bar, root] = 1
+            vectors[bar, -1] = float(minor)
+        before, _ = self._told(self.examples.take(len(z)))
+        return self.over(z, vectors.expand(len(z), -1, -1), before) > 0.5
 
 
 def tell(x: Tensor, chord: Tensor, condition: Tensor) -> Tensor:
