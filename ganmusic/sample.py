@@ -347,8 +347,6 @@ def continue_piece(
         that it cannot do.
     CheckpointError
         If the run cannot be loaded.
-
-    Taught in: notebooks/10-our-model.ipynb
     """
     composer = run if isinstance(run, Composer) else load_generator(run)
     if n_bars < 1:
