@@ -157,8 +157,6 @@ class ChoirGenerator(ConvGenerator):
         ------
         ValueError
             If there is no such mode, or a number is outside of `ranges`.
-
-        Taught in: notebooks/10-our-model.ipynb
         """
         if mode not in (None, "major", "minor"):
             raise ValueError(f"a mode is 'major' or 'minor', not {mode!r}")
