@@ -175,9 +175,7 @@ _MIDINET: dict[str, Any] = {
 
 def _midinet(description: str, steps: int, **changed: Any) -> Recipe:
     """MidiNet on lead sheets, with two bars to a clip."""
-    return Recipe(
-        description, "leadsheets", "midinet", steps, config={"batch_size": 32}, n_bars=2, game=_MIDINET, **changed
-    )
+    return Recipe(description, "leadsheets", "midinet", steps, config={"batch_size": 32}, n_bars=2, **changed)
 
 
 #: Every recipe, by name.
@@ -239,9 +237,16 @@ RECIPES: dict[str, Recipe] = {
     "binary_stochastic": _binary("stochastic", "Stochastic binary neurons."),
     "binary_threshold": _binary("threshold", "A sigmoid, cut at one half when it is heard."),
     "binary_bernoulli": _binary("bernoulli", "A sigmoid, drawn by lot when it is heard."),
-    "midinet": _midinet("Fiddle tunes bar by bar over chords: MidiNet, which hears the bar before as well.", 3000),
+    "midinet": _midinet(
+        "Fiddle tunes bar by bar over chords: MidiNet, whose discriminator hears the bar before as well.",
+        steps=3000,
+        game={**_MIDINET, "ema": 0.998},
+    ),
     "midinet_paper": _midinet(
-        "MidiNet as its paper plays it: the discriminator hears a bar alone.", 1500, discriminator={"n_heard": 1}
+        "MidiNet as its paper plays it: the discriminator hears a bar alone, and no weights are averaged.",
+        steps=1500,
+        game=_MIDINET,
+        discriminator={"n_heard": 1},
     ),
     "toy": Recipe(
         "A tiny convolutional pair on synthetic chords: seconds, for trying things out.",
