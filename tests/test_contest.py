@@ -88,7 +88,7 @@ def test_costs_are_those_of_an_update():
 def test_a_run_is_trained_judged_and_kept_once(tmp_path, monkeypatch, capsys):
     row = {"name": "frechet_distance", "value": 12.3456, "real": 1.0, "passed": False}
     report = {"rows": [row, {**row, "name": "drums", "real": None}], "verdict": {"innovative": False}}
-    monkeypatch.setattr(contest, "RESULTS", tmp_path / "contest.json")
+    monkeypatch.setattr(contest.RESULTS, "path", tmp_path / "contest.json")
     monkeypatch.setattr(contest, "RUNS", tmp_path / "runs")
     monkeypatch.setattr(contest, "TITLES", {"toy": "a toy"})
     monkeypatch.setattr(contest, "HOUR", ())
@@ -98,7 +98,7 @@ def test_a_run_is_trained_judged_and_kept_once(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(contest, "RECIPES", dict(recipes.RECIPES))
     monkeypatch.setattr(recipes, "RECIPES", contest.RECIPES)
     (tmp_path / "runs").mkdir()
-    contest.add("costs", "toy", 30.0)  # two updates a minute
+    contest.RESULTS.add("costs", "toy", 30.0)  # two updates a minute
     contest.train("toy-0-20")
     kept = json.loads((tmp_path / "contest.json").read_text())["runs"]["toy-0-20"]
     assert kept["updates"] == 40
