@@ -501,7 +501,8 @@ def _compose(options: argparse.Namespace) -> None:
         if before is not None:
             piece = sample.continue_piece(before, n_bars, seed, composer, **told)
         else:
-            piece = sample.compose(n_bars, seed, composer, key=options.key, chords=options.chords, **told)
+            wishes = {"key": options.key, "chords": options.chords, **told}
+            piece = sample.compose(n_bars=n_bars, seed=seed, run=composer, **wishes)
         Clip(piece).save(path)
     print(out if len(paths) == 1 else f"{paths[0]} to {paths[-1].name}")
 

@@ -51,7 +51,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
     replace_module(monkeypatch, "recipes", RECIPES=recipes, train=train)
 
     def load_generator(run: Path) -> SimpleNamespace:
-        return SimpleNamespace(name=f"network of {run}", generator=SimpleNamespace(), grid=Grid())
+        return SimpleNamespace(
+            name=f"network of {run}", generator=SimpleNamespace(), grid=Grid(), asking=lambda **told: None
+        )
 
     replace_module(monkeypatch, "sample", compose=compose, load_generator=load_generator, TEMPO=80.0)
     return calls
@@ -271,7 +273,8 @@ def test_compose_writes_every_format(
     assert main(["compose", str(path), "--bars", "3", "--seed", "5", "--run", "somewhere"]) == 0
     assert path.stat().st_size > 0
     assert capsys.readouterr().out == f"{path}\n"
-    assert asked == [("compose", {"n_bars": 3, "seed": 5, "run": "network of somewhere", "key": None, "chords": None})]
+    wishes = dict.fromkeys(("key", "chords", "mode", "density", "register"))
+    assert asked == [("compose", {"n_bars": 3, "seed": 5, "run": "network of somewhere", **wishes})]
 
 
 def test_a_count_makes_a_folder_of_numbered_files(
