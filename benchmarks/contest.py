@@ -33,7 +33,6 @@ from ganmusic.recipes import RECIPES
 from ganmusic.train import TrainConfig
 
 ROOT = Path(__file__).resolve().parent.parent
-RESULTS = ROOT / "book" / "contest.json"
 RUNS = ROOT / "runs" / "contest"
 
 #: What takes part, by recipe.
@@ -93,23 +92,32 @@ def cost(name: str) -> float:
     return least
 
 
-def results() -> dict[str, Any]:
-    """What has been measured so far."""
-    if RESULTS.exists():
-        found: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8"))
-        return found
-    machine = {"machine": platform.machine(), "torch": torch.__version__.split("+")[0]}
-    return {"facts": {"corpus": "chorales", "minutes": MINUTES, **machine}, "costs": {}, "runs": {}}
+class Results:
+    """What has been measured so far, in a file that several processes add to."""
+
+    def __init__(self, path: Path, facts: dict[str, Any]) -> None:
+        self.path, self.facts = path, facts
+
+    def read(self) -> dict[str, Any]:
+        """All of it."""
+        if self.path.exists():
+            found: dict[str, Any] = json.loads(self.path.read_text(encoding="utf-8"))
+            return found
+        machine = {"machine": platform.machine(), "torch": torch.__version__.split("+")[0]}
+        return {"facts": {**self.facts, **machine}, "costs": {}, "runs": {}}
+
+    def add(self, part: str, name: str, value: Any) -> None:
+        """Add one thing, while other processes add theirs."""
+        with FileLock(f"{self.path}.lock"):
+            found = self.read()
+            found[part][name] = value
+            found[part] = dict(sorted(found[part].items()))
+            with atomic_path(self.path) as temporary:
+                text = json.dumps(found, separators=(",", ":"), allow_nan=False)
+                temporary.write_text(text + "\n", encoding="utf-8")
 
 
-def add(part: str, name: str, value: Any) -> None:
-    """Add one thing to the results, while other processes add theirs."""
-    with FileLock(RUNS / ".lock"):
-        found = results()
-        found[part][name] = value
-        found[part] = dict(sorted(found[part].items()))
-        with atomic_path(RESULTS) as temporary:
-            temporary.write_text(json.dumps(found, separators=(",", ":"), allow_nan=False) + "\n", encoding="utf-8")
+RESULTS = Results(ROOT / "book" / "contest.json", {"corpus": "chorales", "minutes": MINUTES})
 
 
 @cache
@@ -122,7 +130,7 @@ def train(name: str) -> None:
     """Train a network or go on with it, judge it, and keep what it was like."""
     torch.set_num_threads(1)
     run = next(each for each in runs() if each.name == name)
-    per_update = results()["costs"][run.recipe]
+    per_update = RESULTS.read()["costs"][run.recipe]
     # Watched, saved and heard by the minute.
     minute = round(60 / per_update)
     every = {"watch_every": minute, "save_every": minute, "sample_every": minute}
@@ -150,7 +158,7 @@ def train(name: str) -> None:
     if run.seed == 0:
         marks = [mark for mark in MARKS if mark <= run.minutes]
         finished["clips"] = {str(mark): notes(folder, mark * minute) for mark in marks}
-    add("runs", name, finished)
+    RESULTS.add("runs", name, finished)
     print(f"{name}: distance {finished['values']['frechet_distance']}", flush=True)
 
 
@@ -173,12 +181,12 @@ def main() -> None:
     torch.set_num_threads(1)
     chosen = [run for run in runs() if not options.names or run.name in options.names]
     for recipe in dict.fromkeys(run.recipe for run in chosen):
-        if recipe not in results()["costs"]:
-            add("costs", recipe, rounded(cost(recipe)))
-    left = [run.name for run in chosen if run.name not in results()["runs"]]
+        if recipe not in RESULTS.read()["costs"]:
+            RESULTS.add("costs", recipe, rounded(cost(recipe)))
+    left = [run.name for run in chosen if run.name not in RESULTS.read()["runs"]]
     with get_context("spawn").Pool(max(1, options.jobs)) as pool:
         pool.map(train, left, chunksize=1)
-    print(f"{RESULTS.relative_to(ROOT)} has {len(results()['runs'])} of {len(names)} runs")
+    print(f"{RESULTS.path.relative_to(ROOT)} has {len(RESULTS.read()['runs'])} of {len(names)} runs")
 
 
 if __name__ == "__main__":

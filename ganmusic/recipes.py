@@ -191,6 +191,16 @@ RECIPES: dict[str, Recipe] = {
         config={"batch_size": 16},
         programs=_STRINGS,
     ),
+    "choir": Recipe(
+        "Four voices after Bach that can be told their mode, density, register and a bar to go on from: the "
+        "convolutional pair, a part of whose loss is how far the generator misses what it was asked.",
+        corpus="chorales",
+        model="choir",
+        steps=9000,
+        game={**_CONVNET, "missed": 0.1},
+        config={"batch_size": 16},
+        programs=_STRINGS,
+    ),
     "mlp": Recipe(
         "The plain network of most articles, on the same chorales.",
         corpus="chorales",

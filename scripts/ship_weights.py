@@ -94,6 +94,17 @@ ABOUT = {
         against="tunes",
         clips=melodies,
     ),
+    "musegan_hybrid": About(
+        intro="The hybrid of MuseGAN on four voices (soprano, alto, tenor, bass) in 4/4, after Bach's chorales, in C "
+        "major or A minor: a generator for each voice, with noise that all share and noise of its own. It comes with "
+        "the package for chapter 8 of the book, which swaps its noise one vector at a time: "
+        "`ganmusic.sample.load_generator(\"musegan_hybrid\")`.",
+        limits="It makes clips of four bars and of no other length, and it is here to be studied: the weights called "
+        "`chorales` make better music. Its notes are too short, because each step is chosen anew.",
+        licence="The chorales are in the public domain.",
+        real="held-out Bach",
+        against="chorales",
+    ),
 }
 
 CARD = """# Weights: {name}

@@ -135,6 +135,49 @@ def test_the_miss_counts_only_what_was_asked():
     assert generator.missed(ROLL, asked).item() == pytest.approx((9.0 + 4.0) / 2, rel=1e-5)
 
 
+def remembering(n_clips=40):
+    """A choir that remembers clips of 1 to 8 notes a bar and of many heights, each in major or in minor."""
+    generator = tiny().eval()
+    rows = torch.zeros(n_clips, generator.examples.rows.shape[1])
+    rows[:, 0] = torch.linspace(-0.05, 0.05, n_clips)
+    rows[:, 1] = torch.linspace(1, 8, n_clips)
+    rows[:, 2] = torch.linspace(4, 20, n_clips)
+    generator.examples.keep(rows)
+    return generator
+
+
+def test_asking_makes_the_rows_that_real_music_makes():
+    generator = remembering()
+    asked = generator.ask(ROLL)
+    asked[:, 3:7] = torch.tensor([0.0, 1, 1, 1])
+    density, register = heard(ROLL)[0, 1:].tolist()
+    rows = generator.asking(2, density=density, register=register, before=ROLL[0, :, :, 0])
+    assert rows.shape == (2, asked.shape[1])
+    assert torch.allclose(rows[:, 1:], asked[:, 1:].expand(2, -1))
+    assert not generator.asking(3)[:, 3:7].any()
+
+
+def test_a_mode_is_what_its_half_of_real_music_has():
+    generator = remembering()
+    (minor,), (major,) = (generator.asking(1, mode=mode)[:, 0].tolist() for mode in ("minor", "major"))
+    assert minor == pytest.approx(-0.026, abs=0.002)
+    assert major == pytest.approx(0.026, abs=0.002)
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"mode": "dorian"}, "a mode is 'major' or 'minor', not 'dorian'"),
+        ({"density": 30.0}, r"the density that this network can be asked for is 1\.1 to 7\.9, not 30\.0"),
+        ({"register": -1}, r"the register that this network can be asked for is 4\.2 to 19\.8, not -1"),
+        ({"density": float("nan")}, "not nan"),
+    ],
+)
+def test_what_no_real_music_has_cannot_be_asked_for(asked, says):
+    with pytest.raises(ValueError, match=says):
+        remembering().asking(1, **asked)
+
+
 def test_examples_are_kept_in_training_only():
     generator = tiny().eval()
     generator.ask(ROLL)

@@ -20,8 +20,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ganmusic.models.blocks import straight_through_step
+from ganmusic.models.blocks import at_least_float32, straight_through_step
 from ganmusic.models.musegan import MuseGANGenerator
+from ganmusic.parallel import rand
 
 __all__ = ["ENDINGS", "BinaryMuseGANGenerator", "deterministic_neuron", "stochastic_neuron"]
 
@@ -44,8 +45,8 @@ def stochastic_neuron(logits: Tensor, slope: float = 1.0, generator: torch.Gener
 
     Taught in: notebooks/09-binary-neurons.ipynb
     """
-    soft = (slope * logits).sigmoid()
-    lots = torch.rand(soft.shape, generator=generator).to(soft.device)
+    soft = at_least_float32(slope * logits).sigmoid()
+    lots = torch.rand(soft.shape, generator=generator).to(soft) if generator else rand(soft.shape, like=soft)
     return (lots < soft).to(soft.dtype) + soft - soft.detach()
 
 

@@ -4,8 +4,6 @@ Four things can be asked of it, each of them or none: the mode, how many notes t
 to go on from. In training it is asked what real clips have, and each question is left out at random, so that it learns
 to answer any of them and to be free where nothing is asked. What a clip has is measured on its notes by functions with
 a gradient (`heard`); that is also how the generator learns to obey: how far it misses is part of its loss.
-
-Taught in: notebooks/10-our-model.ipynb
 """
 
 from __future__ import annotations
@@ -17,7 +15,7 @@ from torch.nn.functional import one_hot
 from ganmusic.models.blocks import Examples, initialise
 from ganmusic.models.convnet import ConvGenerator, Given, Residual, factors, relations
 
-__all__ = ["CONTROLS", "ChoirGenerator", "heard"]
+__all__ = ["CONTROLS", "ChoirGenerator", "given_bar", "heard"]
 
 #: What can be asked for with a number, in the order of `heard`.
 CONTROLS = ("mode", "density", "register")
@@ -46,8 +44,6 @@ def heard(rolls: Tensor) -> Tensor:
     Tensor [shape=(batch, 3)]
         The mode, from minor to major: the pitch classes' shares times the difference of both profiles; notes a bar; the
         mean pitch, in semitones above the lowest.
-
-    Taught in: notebooks/10-our-model.ipynb
     """
     sounding, onset = rolls.unbind(1)
     notes = sounding.sum((1, 2, 3))  # (batch, pitch): steps for which each sounds
@@ -57,6 +53,19 @@ def heard(rolls: Tensor) -> Tensor:
     pitch = torch.arange(rolls.shape[-1], dtype=rolls.dtype, device=rolls.device)
     density = onset.sum((1, 2, 3, 4)) / rolls.shape[3]
     return torch.stack([classes @ (major - minor), density, share @ pitch], 1)
+
+
+def given_bar(bar: Tensor) -> Tensor:
+    """A bar of one note a voice ``(batch, plane, track, step, pitch)`` as numbers ``(batch, 2 * track * step)``.
+
+    First each voice's pitch at each step, from 0, where silence is the number of pitches; then whether it begins there,
+    1 or 0; silence begins at each step.
+    """
+    sounding, onset = bar.unbind(1)
+    silent = 1 - sounding.sum(-1, keepdim=True).clamp(max=1)
+    pitch = torch.cat([sounding, silent], -1).argmax(-1)
+    begin = (onset.sum(-1) + silent.squeeze(-1)).clamp(max=1)
+    return torch.cat([pitch.flatten(1), begin.flatten(1)], 1)
 
 
 class ChoirGenerator(ConvGenerator):
@@ -75,8 +84,6 @@ class ChoirGenerator(ConvGenerator):
     ------
     ValueError
         If a bar's steps cannot be unfolded by twos and threes.
-
-    Taught in: notebooks/10-our-model.ipynb
     """
 
     def __init__(
@@ -106,13 +113,9 @@ class ChoirGenerator(ConvGenerator):
     def ask(self, real: Tensor) -> Tensor:
         """What real rolls ask: half of them nothing, the others any of the questions, drawn at random."""
         n = len(real)
-        questions = torch.rand(n, len(CONTROLS) + 2, device=real.device) >= LEFT_OUT
+        questions = torch.rand(n, len(CONTROLS) + 2).to(real) >= LEFT_OUT
         told = (questions[:, 1:] & questions[:, :1]).float()
-        sounding, onset = real[:, :, :, 0].unbind(1)  # (batch, track, step, pitch)
-        silent = 1 - sounding.sum(-1, keepdim=True).clamp(max=1)
-        pitch = torch.cat([sounding, silent], -1).argmax(-1)
-        begin = (onset.sum(-1) + silent.squeeze(-1)).clamp(max=1)
-        asked = torch.cat([heard(real), told, pitch.flatten(1), begin.flatten(1)], 1)
+        asked = torch.cat([heard(real), told, given_bar(real[:, :, :, 0])], 1)
         if self.training:
             self.examples.keep(asked)
         return asked
@@ -121,6 +124,54 @@ class ChoirGenerator(ConvGenerator):
     def usual(self) -> Tensor:
         """The controls of remembered real clips ``[shape=(n, 3)]``; of none, a single row of zeros."""
         return self.examples.rows[: max(1, int(self.examples.n_kept)), : len(CONTROLS)]
+
+    @property
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """What can be asked for: of each control the 1st and the 99th percentile of remembered real clips."""
+        ends = self.usual.quantile(self.usual.new_tensor([0.01, 0.99]), 0)
+        return {name: (low, high) for name, (low, high) in zip(CONTROLS, ends.T.tolist(), strict=True)}
+
+    def asking(
+        self,
+        n: int,
+        mode: str | None = None,
+        density: float | None = None,
+        register: float | None = None,
+        before: Tensor | None = None,
+    ) -> Tensor:
+        """Rows of what is asked, the same for `n` clips, ``[shape=(n, ...)]``; of what is None nothing is.
+
+        Parameters
+        ----------
+        n : int
+        mode : str, optional
+            'major' or 'minor': what the clips in the upper or in the lower half of the real ones have on average.
+        density : float, optional
+            Notes a bar, of all voices together.
+        register : float, optional
+            Mean pitch, in semitones above the lowest of the grid.
+        before : Tensor, optional [shape=(plane, track, step, pitch)]
+            A bar to go on from; it comes out as the first.
+
+        Raises
+        ------
+        ValueError
+            If there is no such mode, or a number is outside of `ranges`.
+        """
+        if mode not in (None, "major", "minor"):
+            raise ValueError(f"a mode is 'major' or 'minor', not {mode!r}")
+        for name, value in (("density", density), ("register", register)):
+            low, high = self.ranges[name]
+            if value is not None and not low <= value <= high:
+                raise ValueError(
+                    f"the {name} that this network can be asked for is {low:.1f} to {high:.1f}, not {value}"
+                )
+        modes = self.usual[:, 0]
+        half = modes >= modes.median() if mode == "major" else modes <= modes.median()
+        told = torch.tensor([[mode is not None, density is not None, register is not None, before is not None]]).float()
+        values = torch.tensor([[float(modes[half].mean()), density or 0.0, register or 0.0]])
+        bar = torch.zeros(2, self.n_tracks, self.n_steps, self.n_pitches) if before is None else before.float()
+        return torch.cat([values, told, given_bar(bar[None])], 1).expand(n, -1)
 
     def standardised(self, values: Tensor) -> Tensor:
         """Values of the controls ``(batch, 3)`` in standard deviations of real clips, from their mean."""

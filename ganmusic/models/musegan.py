@@ -28,6 +28,7 @@ from torch.nn.functional import pad
 
 from ganmusic.models.blocks import Examples, initialise, planes, straight_through_argmax, straight_through_step
 from ganmusic.models.convnet import factors
+from ganmusic.parallel import rand
 
 __all__ = [
     "COMPOSITIONS",
@@ -355,7 +356,7 @@ class MuseGANAccompanist(nn.Module):
         return self._with(self.band.sample, z, asked).bool()
 
     def _with(self, draw: Callable[[Tensor, Sequence[Tensor]], Tensor], z: Tensor, asked: Tensor | None) -> Tensor:
-        asked = self.examples.take(len(z)) if asked is None else asked.float()
+        asked = (self.examples.take(len(z)) if asked is None else asked).to(z)
         wanted = (len(z), 2, self.n_bars, self.n_steps, self.n_pitches)
         if asked.shape != wanted:
             raise ValueError(
@@ -472,7 +473,7 @@ def jamming_penalty(discriminator: Callable[[Tensor], Tensor], real: Tensor, fak
 
     Taught in: notebooks/08-musegan.ipynb
     """
-    weight = torch.rand(len(real), *[1] * (real.dim() - 1), device=real.device)
+    weight = rand((len(real), *[1] * (real.dim() - 1)), like=real)
     between = (weight * real + (1 - weight) * fake).detach().requires_grad_(True)
     (gradient,) = torch.autograd.grad(discriminator(between).sum(), between, create_graph=True)
     return (gradient.transpose(1, 2).flatten(2).norm(dim=2) - 1).square().mean()
