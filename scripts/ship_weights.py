@@ -87,12 +87,11 @@ ABOUT = {
         "1883 and 1903. It comes with the package: `ganmusic compose song.mid --chords \"C | Am | F | G7\"`. What is "
         "judged below is the melody alone, over chords of training clips.",
         limits="It knows one style and one metre, and a chord a bar, major or minor. Each bar follows from the one "
-        "before and from nothing else: there are no phrases, no repeats and no plan. Note by note it is like a tune; by the "
-        "Frechet distance it is about as far from real tunes as these are with their beats shuffled, and it covers half "
-        "of the variety that they have. The chords that it learned from "
-        "were worked out from the melodies by rule, so it knows what fits a chord and not what a musician would "
-        "choose. With the weights come the first bars and the chords of 256 training clips, to begin from; the bars "
-        "are not heard.",
+        "before and from nothing else: there are no phrases, no repeats and no plan. Note by note it is like a tune; "
+        "by the Frechet distance it is about as far from real tunes as these are with their beats shuffled, and it "
+        "covers half of the variety that they have. The chords that it learned from were worked out from the melodies "
+        "by rule, so it knows what fits a chord and not what a musician would choose. With the weights come the first "
+        "bars and the chords of 256 training clips, to begin from; the bars are not heard.",
         licence="The tunes are in the public domain.",
         real="held-out tunes",
         against="tunes",
