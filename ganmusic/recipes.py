@@ -240,7 +240,7 @@ RECIPES: dict[str, Recipe] = {
     "midinet": _midinet(
         "Fiddle tunes bar by bar over chords: MidiNet, whose discriminator hears the bar before as well.",
         steps=3000,
-        game={**_MIDINET, "ema": 0.998},
+        game={**_MIDINET, "learning_rate": 2e-4, "ema": 0.998},
     ),
     "midinet_paper": _midinet(
         "MidiNet as its paper plays it: the discriminator hears a bar alone, and no weights are averaged.",
