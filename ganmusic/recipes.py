@@ -249,8 +249,10 @@ RECIPES: dict[str, Recipe] = {
     "binary_threshold": _binary("threshold", f"A sigmoid, cut at one half when it is heard. {_after_300(566, 0.12)}"),
     "binary_bernoulli": _binary("bernoulli", f"A sigmoid, drawn by lot when it is heard. {_after_300(805, 0.12)}"),
     "midinet": _midinet(
-        "Fiddle tunes bar by bar over chords: MidiNet, whose discriminator hears the bar before as well.",
-        steps=3000,
+        "Fiddle tunes bar by bar over chords: MidiNet, whose discriminator hears the bar before as well. After 1,000 "
+        "updates (80 seconds on one core of a shared two-core x86 machine) a Frechet distance of 11 to validation "
+        "music, where held-out tunes have 6, and 31 with their beats shuffled.",
+        steps=2000,
         game={**_MIDINET, "learning_rate": 2e-4, "ema": 0.998},
     ),
     "midinet_paper": _midinet(

@@ -450,7 +450,8 @@ def _compose_over(
     moved = [((root + shift) % 12, minor) for root, minor in chords]
     generator = torch.Generator().manual_seed(seed)
     z = composer.generator.latent(candidates, n_bars, generator=generator)  # type: ignore[operator]
-    rolls = to_roll(composer.generator.sample_over(z, moved))  # type: ignore[operator]
+    begin = torch.randint(2**31, (candidates,), generator=generator)
+    rolls = to_roll(composer.generator.sample_over(z, moved, begin))  # type: ignore[operator]
     home = chroma(rolls.sounding[:, 0, -1, 0])[:, moved[-1][0]] > 0
     piece = _ended(composer, rolls, int(home.argmax()), tempo)
     n_steps, qualities = composer.grid.n_steps, ("maj", "min")
