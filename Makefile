@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help book serve test quick lint notebooks scoreboard clean
+.PHONY: help book serve test quick lint notebooks scoreboard contest ablations clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -59,6 +59,12 @@ notebooks: $(READY)  ## run every notebook again, in place
 
 scoreboard: $(READY)  ## train and judge again what the book's scoreboard lists (most of an hour)
 	$(BIN)/python benchmarks/scoreboard.py --jobs $(JOBS)
+
+contest: $(READY)  ## train every model for equal times and judge them, or go on with it (many hours)
+	$(BIN)/python benchmarks/contest.py --jobs $(JOBS)
+
+ablations: $(READY)  ## leave out one part of the convolutional pair at a time, or go on with it (an hour or two)
+	$(BIN)/python benchmarks/ablations.py --jobs $(JOBS)
 
 clean:  ## remove what the targets made, the environment included
 	rm -rf $(VENV) _build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

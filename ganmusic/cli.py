@@ -163,6 +163,19 @@ def _parser() -> argparse.ArgumentParser:
         help="chords to compose a melody over, one a bar and round again, such as 'C | Am | F | G7', in any key "
         "(default network: midinet)",
     )
+    compose.add_argument("--mode", choices=("major", "minor"), help="mode to tell the network, if it can be told")
+    compose.add_argument(
+        "--density", type=float, metavar="N", help="notes a bar, of all voices, to tell the network, if it can be told"
+    )
+    compose.add_argument(
+        "--register", type=float, metavar="P", help="mean pitch, a MIDI number, to tell the network, if it can be told"
+    )
+    compose.add_argument(
+        "--after",
+        type=Path,
+        metavar="FILE",
+        help="MIDI or MusicXML file to go on from: OUT has its music, and N bars more",
+    )
     compose.add_argument(
         "--count",
         type=_whole(1, _MAX_COUNT),
@@ -458,12 +471,19 @@ def _compose(options: argparse.Namespace) -> None:
 
     from tqdm import tqdm
 
-    from ganmusic import audio, sample
+    from ganmusic import audio, midi, sample
     from ganmusic.player import Clip
 
     composer = sample.load_generator(options.run or ("midinet" if options.chords is not None else None))
     if options.key is not None:
         composer.check_key(options.key)
+    told = {name: getattr(options, name) for name in ("mode", "density", "register")}
+    composer.asking(**told)
+    before = None
+    if options.after is not None:
+        if options.key is not None or options.chords is not None:
+            raise ValueError("the music to go on from has its own key, and no other can be asked for")
+        before = midi.read(options.after)
     n_chords = len(composer.check_chords(options.chords)) if options.chords is not None else 8
     n_bars = options.bars or getattr(composer.generator, "n_bars", n_chords)
     if out.suffix.lower().removeprefix(".") in audio.FORMATS:
@@ -477,9 +497,12 @@ def _compose(options: argparse.Namespace) -> None:
         folder.mkdir(exist_ok=True)
         _check_writable(folder)
     for i, path in enumerate(tqdm(paths, unit="piece", disable=len(paths) == 1)):
-        piece = sample.compose(
-            n_bars=n_bars, seed=options.seed + i, run=composer, key=options.key, chords=options.chords
-        )
+        seed = options.seed + i
+        if before is not None:
+            piece = sample.continue_piece(before, n_bars, seed, composer, **told)
+        else:
+            wishes = {"key": options.key, "chords": options.chords, **told}
+            piece = sample.compose(n_bars=n_bars, seed=seed, run=composer, **wishes)
         Clip(piece).save(path)
     print(out if len(paths) == 1 else f"{paths[0]} to {paths[-1].name}")
 

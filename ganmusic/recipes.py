@@ -183,9 +183,7 @@ _MIDINET: dict[str, Any] = {
 
 def _midinet(description: str, steps: int, **changed: Any) -> Recipe:
     """MidiNet on lead sheets, with two bars to a clip."""
-    return Recipe(
-        description, "leadsheets", "midinet", steps, config={"batch_size": 32}, n_bars=2, game=_MIDINET, **changed
-    )
+    return Recipe(description, "leadsheets", "midinet", steps, config={"batch_size": 32}, n_bars=2, **changed)
 
 
 #: Every recipe, by name.
@@ -250,9 +248,18 @@ RECIPES: dict[str, Recipe] = {
     "binary_stochastic": _binary("stochastic", f"Stochastic binary neurons. {_after_300(759, 0.13)}"),
     "binary_threshold": _binary("threshold", f"A sigmoid, cut at one half when it is heard. {_after_300(566, 0.12)}"),
     "binary_bernoulli": _binary("bernoulli", f"A sigmoid, drawn by lot when it is heard. {_after_300(805, 0.12)}"),
-    "midinet": _midinet("Fiddle tunes bar by bar over chords: MidiNet, which hears the bar before as well.", 3000),
+    "midinet": _midinet(
+        "Fiddle tunes bar by bar over chords: MidiNet, whose discriminator hears the bar before as well. After 1,000 "
+        "updates (80 seconds on one core of a shared two-core x86 machine) a Frechet distance of 11 to validation "
+        "music, where held-out tunes have 6, and 31 with their beats shuffled.",
+        steps=2000,
+        game={**_MIDINET, "learning_rate": 2e-4, "ema": 0.998},
+    ),
     "midinet_paper": _midinet(
-        "MidiNet as its paper plays it: the discriminator hears a bar alone.", 1500, discriminator={"n_heard": 1}
+        "MidiNet as its paper plays it: the discriminator hears a bar alone, and no weights are averaged.",
+        steps=1500,
+        game=_MIDINET,
+        discriminator={"n_heard": 1},
     ),
     "toy": Recipe(
         "A tiny convolutional pair on synthetic chords: seconds, for trying things out.",

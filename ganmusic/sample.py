@@ -18,9 +18,18 @@ from torch import Tensor, nn
 from ganmusic import checkpoint
 from ganmusic.keys import PITCH_CLASSES, Chord, Key, common_shift, estimate_key, parse_chords, parse_key
 from ganmusic.models import MODELS
-from ganmusic.pianoroll import Grid, Piece, Roll, chroma, roll_to_piece, transpose
+from ganmusic.pianoroll import Grid, Piece, Roll, chroma, piece_to_roll, roll_to_piece, transpose
 
-__all__ = ["CHORDS", "TEMPO", "Composer", "compose", "load_generator", "sample_rolls", "to_roll"]
+__all__ = [
+    "CHORDS",
+    "TEMPO",
+    "Composer",
+    "compose",
+    "continue_piece",
+    "load_generator",
+    "sample_rolls",
+    "to_roll",
+]
 
 #: Beats a minute, unless another tempo is asked for.
 TEMPO = 80.0
@@ -71,6 +80,11 @@ class Composer:
         """Whether it makes its music over chords that it is given."""
         return hasattr(self.generator, "sample_over")
 
+    @property
+    def takes_wishes(self) -> bool:
+        """Whether it can be told a mode, a density, a register, and a bar to go on from."""
+        return hasattr(self.generator, "asking")
+
     def piece(self, roll: Roll, **options: Any) -> Piece:
         """Read a piece off one clip ``[shape=(track, bar, step, pitch)]``."""
         piece = roll_to_piece(roll, self.grid, names=self.names, programs=self.programs, **options)
@@ -104,6 +118,44 @@ class Composer:
         if not self.takes_chords:
             raise ValueError("this network takes no chords; a MidiNet does, such as the shipped one, 'midinet'")
         return chords
+
+    def asking(
+        self, mode: str | None, density: float | None, register: float | None, before: Tensor | None = None
+    ) -> Tensor | None:
+        """What the generator is asked, as a row that it understands; None if there is nothing to ask.
+
+        Parameters
+        ----------
+        mode : str, optional
+            'major' or 'minor'.
+        density : float, optional
+            Notes a bar, of all voices together.
+        register : float, optional
+            Mean pitch of all that sounds, as a MIDI number, in the common key.
+        before : Tensor, optional [shape=(plane, track, step, pitch)]
+            A bar to go on from.
+
+        Raises
+        ------
+        ValueError
+            If something is asked that the network cannot be asked for, or that no music it learned from has.
+        """
+        if (mode, density, register) == (None, None, None) and before is None:
+            return None
+        if not self.takes_wishes:
+            takes = [name for name, (generator, _) in MODELS.items() if hasattr(generator, "asking")]
+            raise ValueError(
+                f"this network, of the model {self.card['model']!r}, cannot be told what to play; one of the model "
+                f"{', '.join(takes)} can"
+            )
+        low, high = (end + self.grid.low for end in self.generator.ranges["register"])  # type: ignore[index]
+        if register is not None and not low <= register <= high:
+            raise ValueError(
+                f"the register that this network can be asked for is {low:.1f} to {high:.1f} (MIDI), not {register}"
+            )
+        above = None if register is None else register - self.grid.low
+        asked: Tensor = self.generator.asking(1, mode, density, above, before)  # type: ignore[operator]
+        return asked
 
 
 def load_generator(run: str | os.PathLike[str] | None = None) -> Composer:
@@ -156,13 +208,15 @@ def to_roll(rolls: Tensor) -> Roll:
     return Roll(array[:, 0], array[:, 1])
 
 
-def sample_rolls(composer: Composer, n: int, seed: int = 0, **latent: Any) -> Roll:
+def sample_rolls(composer: Composer, n: int, seed: int = 0, asked: Tensor | None = None, **latent: Any) -> Roll:
     """Draw `n` clips ``(n, track, bar, step, pitch)``; the seed decides them.
 
-    Keyword arguments go to the generator's ``latent`` (``n_bars`` for those that can be of any length).
+    `asked` is a row of `Composer.asking`, for all of them. Keyword arguments go to the generator's ``latent``
+    (``n_bars`` for those that can be of any length).
     """
     z = composer.generator.latent(n, generator=torch.Generator().manual_seed(seed), **latent)  # type: ignore[operator]
-    return to_roll(composer.generator.sample(z))  # type: ignore[operator]
+    rows = [] if asked is None else [asked.expand(n, -1)]
+    return to_roll(composer.generator.sample(z, *rows))  # type: ignore[operator]
 
 
 def compose(
@@ -174,6 +228,9 @@ def compose(
     semitones: int = 0,
     key: str | None = None,
     chords: str | None = None,
+    mode: str | None = None,
+    density: float | None = None,
+    register: float | None = None,
     candidates: int = 16,
 ) -> Piece:
     """Compose a piece of `n_bars`.
@@ -207,6 +264,9 @@ def compose(
         G7'), in any key: they are moved to C major or A minor (`ganmusic.keys.common_shift`), and the piece back. The
         piece's label ``chords`` has a ``[step, chord]`` for each bar. Only for networks that take them, and without a
         key. By default such a network is given `CHORDS`.
+    mode, density, register : optional
+        What the network is told (`Composer.asking`): 'major' or 'minor', notes a bar, mean pitch. It has learned to
+        come near, and promises nothing. A `key` tells its mode too.
     candidates : int
         Pieces to choose the ending from, at least 1.
 
@@ -236,33 +296,144 @@ def compose(
         raise ValueError(f"a piece is chosen from at least 1 candidate, not {candidates}")
     if key is not None and semitones:
         raise ValueError(f"a piece is moved to a key or by semitones, not to {key!r} and by {semitones}")
-    asked = None if key is None else composer.check_key(key)
+    home = None if key is None else composer.check_key(key)
+    if home and mode not in (None, home.mode):
+        raise ValueError(f"{home} is not {mode}")
+    told = home.mode if home and composer.takes_wishes else mode
+    wishes = composer.asking(told, density, register)
     if over:
         piece = _compose_over(composer, over, n_bars, seed, tempo, candidates)
     else:
-        piece, shift = _compose_freely(composer, n_bars, seed, tempo, asked, candidates)
+        modes = [told] if told else [home.mode] if home else list(TONIC_TRIADS) if composer.normalised else []
+        rolls, ends_well = _candidates(composer, n_bars, seed, candidates, modes, wishes)
+        piece, shift = _chosen(composer, rolls, ends_well, tempo, home)
         semitones += shift
     moved = _widened(transpose(piece, semitones))
     return replace(moved, title=f"{_learned(composer.card)}, seed {seed}")
 
 
-def _compose_freely(
-    composer: Composer, n_bars: int, seed: int, tempo: float, asked: Key | None, candidates: int
-) -> tuple[Piece, int]:
-    """A piece that comes home, where it was composed, and the semitones that move it to the key that was asked for."""
+def continue_piece(
+    piece: Piece,
+    n_bars: int = 8,
+    seed: int = 0,
+    run: str | os.PathLike[str] | Composer | None = None,
+    *,
+    mode: str | None = None,
+    density: float | None = None,
+    register: float | None = None,
+    candidates: int = 16,
+) -> Piece:
+    """Go on from the last bar of a piece, and come home `n_bars` later (see `compose`).
+
+    Parameters
+    ----------
+    piece : Piece
+        On the network's metre, with as many tracks as it has, one note at a time on each. Its key is that of its
+        labels, or the one that `ganmusic.keys.estimate_key` finds.
+    n_bars : int
+        Bars to add, at least 1.
+    seed, run, mode, density, register, candidates
+        See `compose`.
+
+    Returns
+    -------
+    Piece
+        The piece, its last bar included, and what follows.
+
+    Raises
+    ------
+    ValueError
+        If the piece does not fit the network, the network cannot go on from a bar, or something else is asked of it
+        that it cannot do.
+    CheckpointError
+        If the run cannot be loaded.
+    """
+    composer = run if isinstance(run, Composer) else load_generator(run)
+    if n_bars < 1:
+        raise ValueError(f"a piece goes on for at least 1 bar, not {n_bars}")
+    if candidates < 1:
+        raise ValueError(f"a piece is chosen from at least 1 candidate, not {candidates}")
+    bar, shift = _last_bar(composer, piece)
+    wishes = composer.asking(mode, density, register, bar)
+    modes = list(TONIC_TRIADS) if mode is None else [mode]
+    rolls, ends_well = _candidates(composer, n_bars + 1, seed, candidates, modes, wishes)
+    made, _ = _chosen(composer, rolls, ends_well, piece.tempo, None)
+    return _joined(piece, transpose(made, -shift))
+
+
+def _last_bar(composer: Composer, piece: Piece) -> tuple[Tensor, int]:
+    """The last bar of a piece ``(plane, track, step, pitch)``, in the common key, and what moves it there."""
+    grid = composer.grid
+    theirs = f"{len(piece.tracks)} tracks in bars of {piece.grid.n_steps} steps and {piece.grid.beats_per_bar} beats"
+    ours = f"{len(composer.names)} tracks in bars of {grid.n_steps} steps and {grid.beats_per_bar} beats"
+    if theirs != ours:
+        raise ValueError(f"a piece with {theirs} does not fit this network, which has {ours}")
+    if not any(track.notes for track in piece.tracks):
+        raise ValueError("a piece without notes is nothing to go on from")
+    labelled = {"tonic", "mode"} <= piece.labels.keys()
+    key = Key(piece.labels["tonic"], piece.labels["mode"]) if labelled else estimate_key(piece)
+    up = (TONIC_TRIADS[key.mode][0] - key.tonic) % 12 if key and composer.normalised else 0
+    start = (piece.n_bars - 1) * grid.n_steps
+    last = [note for track in piece.tracks for note in track.notes if note.end > start]
+    for shift in sorted((up - 12, up, up + 12), key=abs):
+        if all(grid.low <= note.pitch + shift < grid.high for note in last):
+            break
+    else:
+        pitches = [note.pitch for note in last]
+        raise ValueError(
+            f"the last bar reaches from {min(pitches)} to {max(pitches)}, and in no octave does it lie within this "
+            f"network's pitches, {grid.low} to {grid.high - 1}"
+        )
+    tracks = tuple(replace(t, notes=tuple(n for n in t.notes if n.end > start)) for t in piece.tracks)
+    moved = transpose(replace(piece, tracks=tracks, grid=replace(grid, low=0, n_pitches=132)), shift)
+    roll = piece_to_roll(moved)
+    planes = np.stack([plane[:, -1, :, grid.low : grid.high] for plane in roll])
+    if (planes[0].sum(-1) > 1).any():
+        raise ValueError("the last bar has several notes at a time on a track, and this network has one")
+    return torch.from_numpy(planes).float(), shift
+
+
+def _joined(piece: Piece, made: Piece) -> Piece:
+    """A piece, and one that begins with its last bar; a note that was held into that bar stays one note."""
+    start = (piece.n_bars - 1) * piece.grid.n_steps
+    tracks = []
+    for before, after in zip(piece.tracks, made.tracks, strict=True):
+        notes = [note for note in before.notes if note.onset < start]
+        held = {note.pitch: index for index, note in enumerate(notes) if note.end > start}
+        anew = {note.pitch for note in before.notes if note.onset == start}
+        for note in after.notes:
+            moved = note._replace(onset=note.onset + start)
+            if moved.onset == start and note.pitch in held.keys() - anew:
+                first = notes[held[note.pitch]]
+                notes[held[note.pitch]] = first._replace(duration=moved.end - first.onset)
+            else:
+                notes.append(moved)
+        tracks.append(replace(before, notes=tuple(notes)))
+    return _widened(replace(piece, tracks=tuple(tracks)))
+
+
+def _candidates(
+    composer: Composer, n_bars: int, seed: int, candidates: int, modes: Collection[str], wishes: Tensor | None
+) -> tuple[Roll, npt.NDArray[np.bool_]]:
+    """Some clips ``(candidate, track, bar, step, pitch)``, and which of them come home in one of the modes."""
     fixed = getattr(composer.generator, "n_bars", n_bars)
     if fixed != n_bars:
         raise ValueError(f"this generator makes clips of {fixed} bars, not {n_bars}")
     length = {} if hasattr(composer.generator, "n_bars") else {"n_bars": n_bars}
-    rolls = sample_rolls(composer, candidates, seed, **length)
+    rolls = sample_rolls(composer, candidates, seed, wishes, **length)
     pitched = np.array(composer.pitched)
-    modes = [asked[1]] if asked else list(TONIC_TRIADS) if composer.normalised else []
     n_notes = min(3, int(pitched.sum())) if getattr(composer.generator, "monophonic", False) else 3
-    ends_well = comes_home(np.asarray(rolls.sounding[:, pitched, -1, 0].any(1)), modes, n_notes)
+    return rolls, comes_home(np.asarray(rolls.sounding[:, pitched, -1, 0].any(1)), modes, n_notes)
+
+
+def _chosen(
+    composer: Composer, rolls: Roll, ends_well: npt.NDArray[np.bool_], tempo: float, home: Key | None
+) -> tuple[Piece, int]:
+    """The candidate that is kept, where it was composed, and the semitones that move it to the key asked for."""
     piece = _ended(composer, rolls, int(ends_well.argmax()), tempo)  # the first of all, where none does
-    if asked is None:
+    if home is None:
         return piece, 0
-    tonic, mode = asked
+    tonic, mode = home
     common = Key(TONIC_TRIADS[mode][0], mode)
     # A piece can end in A minor and be in C major all the way there.
     endings = (_ended(composer, rolls, int(candidate), tempo) for candidate in np.flatnonzero(ends_well))
@@ -279,7 +450,8 @@ def _compose_over(
     moved = [((root + shift) % 12, minor) for root, minor in chords]
     generator = torch.Generator().manual_seed(seed)
     z = composer.generator.latent(candidates, n_bars, generator=generator)  # type: ignore[operator]
-    rolls = to_roll(composer.generator.sample_over(z, moved))  # type: ignore[operator]
+    begin = torch.randint(2**31, (candidates,), generator=generator)
+    rolls = to_roll(composer.generator.sample_over(z, moved, begin))  # type: ignore[operator]
     home = chroma(rolls.sounding[:, 0, -1, 0])[:, moved[-1][0]] > 0
     piece = _ended(composer, rolls, int(home.argmax()), tempo)
     n_steps, qualities = composer.grid.n_steps, ("maj", "min")

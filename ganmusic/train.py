@@ -248,15 +248,15 @@ class AdversarialGame:
         return torch.autocast(device, torch.bfloat16, enabled=self.precision == "bfloat16")
 
     def _asked(self, chunk: Tensor) -> Tensor | None:
-        # Asked about the whole, so that all processes keep the same examples.
-        return parallel.part(self.generator.ask(chunk)) if self.is_asked else None  # type: ignore[operator]
+        """What all processes' rolls ask, so that all keep the same examples."""
+        return self._placed(self.generator.ask(chunk)) if self.is_asked else None  # type: ignore[operator]
 
     def _draw(self, n: int, asked: Tensor | None) -> Tensor:
-        """Generate this process's part of `n` rolls."""
+        """Generate this process's part of `n` rolls that answer what was `asked`."""
         # On the processor, and for all: a seed gives the same noise anywhere.
         z = self._placed(parallel.part(self.generator.latent(n)))  # type: ignore[operator]
         with self._mixed():
-            rolls: Tensor = self.generator(z) if asked is None else self.generator(z, asked)
+            rolls: Tensor = self.generator(z) if asked is None else self.generator(z, parallel.part(asked))
         return self._placed(rolls)
 
     def _judge(self, rolls: Tensor) -> Tensor:
@@ -318,7 +318,8 @@ class AdversarialGame:
                 row["matching"] = row.get("matching", 0.0) + matching.item()
                 loss = loss + matching
         if self.missed:
-            missed = self.generator.missed(answered, asked)  # type: ignore[operator]
+            # Of the whole: among those that were asked a question, some parts of a batch may have more than others.
+            missed = self.generator.missed(parallel.gather(answered), asked)  # type: ignore[operator]
             row["missed"] = missed.item()
             loss = loss + self.missed * missed
         self.generator_optimizer.zero_grad()

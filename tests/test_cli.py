@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -49,7 +51,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
     replace_module(monkeypatch, "recipes", RECIPES=recipes, train=train)
 
     def load_generator(run: Path) -> SimpleNamespace:
-        return SimpleNamespace(name=f"network of {run}", generator=SimpleNamespace(), grid=Grid())
+        return SimpleNamespace(
+            name=f"network of {run}", generator=SimpleNamespace(), grid=Grid(), asking=lambda **told: None
+        )
 
     replace_module(monkeypatch, "sample", compose=compose, load_generator=load_generator, TEMPO=80.0)
     return calls
@@ -269,7 +273,8 @@ def test_compose_writes_every_format(
     assert main(["compose", str(path), "--bars", "3", "--seed", "5", "--run", "somewhere"]) == 0
     assert path.stat().st_size > 0
     assert capsys.readouterr().out == f"{path}\n"
-    assert asked == [("compose", {"n_bars": 3, "seed": 5, "run": "network of somewhere", "key": None, "chords": None})]
+    wishes = dict.fromkeys(("key", "chords", "mode", "density", "register"))
+    assert asked == [("compose", {"n_bars": 3, "seed": 5, "run": "network of somewhere", **wishes})]
 
 
 def test_a_count_makes_a_folder_of_numbered_files(
@@ -380,6 +385,24 @@ def test_compose_in_a_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     capsys.readouterr()
     assert "'H minor'" in fails(["compose", str(tmp_path / "a.mid"), "--key", "H minor", "--count", "2"], capsys)
     assert [path.name for path in tmp_path.iterdir()] == ["song.musicxml"]
+
+
+def test_training_that_diverges_ends_with_what_was_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from ganmusic.recipes import RECIPES
+
+    slopes = iter([1.0, 1e30, 1e60])  # the last is more than a float32 can hold
+    game = {"loss": "relativistic", "penalty": lambda critic, real, fake: (critic(real) * next(slopes)).square().mean()}
+    monkeypatch.setitem(RECIPES, "toy", replace(RECIPES["toy"], game=game, config={"batch_size": 8, "save_every": 1}))
+    run = tmp_path / "run"
+    assert main(["train", "--recipe", "toy", "--out", str(run), "--steps", "20"]) == 1
+    line = capsys.readouterr().err.splitlines()[-1]
+    good = sorted(run.glob("checkpoint-*"))[-1]
+    assert re.match(r"ganmusic: error: training diverged at step \d+: \S+ is not a finite number; ", line)
+    assert f"the last good checkpoint is {good}, and can be played" in line
+    assert "a smaller learning rate, a stronger penalty or another seed" in line
+    assert main(["compose", str(tmp_path / "song.mid"), "--run", str(run), "--bars", "4"]) == 0
 
 
 def test_train_on_another_corpus(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

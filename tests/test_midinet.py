@@ -133,6 +133,14 @@ def test_chords_that_are_given_are_kept_to(generator):
     assert torch.equal(made[0, :, 1], made[1, :, 1])
 
 
+def test_a_melody_begins_from_the_example_that_is_asked_for(generator):
+    generator.ask(TWO)
+    z = generator.eval().latent(1, 2).expand(3, -1, -1)
+    first, second, third = generator.sample_over(z, [C_MAJOR, A_MINOR], torch.tensor([0, 1, 2]))
+    assert torch.equal(first, third)  # there are two, and then it is the first one's turn again
+    assert not torch.equal(first, second)
+
+
 @pytest.mark.parametrize("n_heard", [1, 2])
 def test_the_discriminator_hears_the_bar_its_chord_and_perhaps_the_bar_before(n_heard):
     torch.manual_seed(0)

@@ -136,7 +136,7 @@ def test_without_a_budget_a_recipe_trains_for_its_own_steps(tmp_path, monkeypatc
 
 
 def test_an_unknown_recipe_is_an_error_that_names_those_there_are(tmp_path):
-    with pytest.raises(ValueError, match=r"'opera'; there are chorales, mlp, .*toy"):
+    with pytest.raises(ValueError, match=r"'opera'; there are chorales, .*mlp, .*toy"):
         recipes.train("opera", tmp_path / "run", steps=1)
     assert not (tmp_path / "run").exists()
 
@@ -267,7 +267,7 @@ def test_every_recipe_builds_networks_that_fit_its_data(recipe):
     config = TrainConfig(steps=2, **{**recipe.config, "batch_size": 3})
     batch = recipes.batches(recipe, config)(0)
     assert batch.shape == players.generator(players.generator.latent(3)).shape
-    assert len(recipe.programs) == batch.shape[2]
+    assert recipe.programs is None or len(recipe.programs) == batch.shape[2]
     row = players.step(batch)
     assert all(np.isfinite(value) for value in row.values())
     assert {"discriminator_loss", "generator_loss"} <= set(row)

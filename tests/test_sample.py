@@ -456,8 +456,8 @@ class OverChords(Scripted):
 
     endings = (((62,),), ((64,),), ((60,),), ((69,),))
 
-    def sample_over(self, z, chords):
-        self.chords = chords
+    def sample_over(self, z, chords, begin):
+        self.chords, self.begin = chords, begin
         rolls = self.sample(z)
         for bar, (root, minor) in enumerate(chords):
             rolls[:, 0, 1, bar, :, [12 + root, 16 + root - minor, 19 + root]] = True
@@ -479,6 +479,15 @@ def test_a_melody_comes_home_to_the_root_of_the_last_chord(over_chords):
     assert chords.notes[-3:] == (Note(32, 16, 57), Note(32, 16, 60), Note(32, 16, 64))
     assert piece.labels == {"chords": [[0, "C:maj"], [16, "G:maj"], [32, "A:min"]]}
     assert piece.title == "script, seed 0"
+
+
+def test_the_seed_decides_what_a_melody_begins_from(over_chords):
+    begins = []
+    for seed in (1, 1, 2):
+        compose(run=over_chords, chords="C", seed=seed, candidates=5)
+        begins.append(over_chords.generator.begin.tolist())
+    assert begins[0] == begins[1] != begins[2]
+    assert len(set(begins[0])) == 5
 
 
 @pytest.mark.parametrize(("n_bars", "roots"), [(1, [7]), (2, [0, 7]), (3, [0, 9, 7]), (5, [0, 9, 7, 0, 7])])

@@ -428,11 +428,11 @@ def test_tensorboard(tmp_path):
 def test_the_plain_network_learns_its_objective():
     """Against a frozen generator the discriminator's loss falls; against it the generator's would."""
     torch.manual_seed(0)
-    game = AdversarialGame(MLPGenerator(), MLPDiscriminator(), "non_saturating", learning_rate=1e-3)
+    game = AdversarialGame(MLPGenerator(), MLPDiscriminator(sigmoid=False), "non_saturating", learning_rate=1e-3)
     real = batch(0).float()
     with torch.no_grad():
-        fake = game._draw(len(real))
+        fake = game._draw(len(real), None)
     losses = [game._update_discriminator(real, fake)["discriminator_loss"] for _ in range(8)]
     assert losses[-1] < 0.9 * losses[0]
-    losses = [game._update_generator(real, game._draw(len(real)))["generator_loss"] for _ in range(8)]
+    losses = [game._update_generator(real, game._draw(len(real), None), None)["generator_loss"] for _ in range(8)]
     assert losses[-1] < losses[0]

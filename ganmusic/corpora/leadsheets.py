@@ -30,7 +30,7 @@ from ganmusic.pianoroll import Grid, Note, Piece, Track
 from ganmusic.store import key_shift
 from ganmusic.voices import skyline
 
-__all__ = ["CORPUS", "TUNES", "lead_sheet", "melody"]
+__all__ = ["CORPUS", "TUNES", "lead_sheet", "melody", "usable"]
 
 #: General MIDI's steel guitar, for the chords.
 PROGRAM = 25
@@ -73,11 +73,17 @@ def melody(piece: Piece) -> Piece:
     return replace(piece, tracks=(replace(track, notes=skyline(track.notes)),))
 
 
+def usable(piece: Piece) -> bool:
+    """Whether a tune is in 4/4 and, in the common key, within the default grid's pitches.
+
+    Taught in: notebooks/07-midinet.ipynb
+    """
+    in_four = (piece.grid.n_steps, piece.grid.beats_per_bar) == (Grid().n_steps, Grid().beats_per_bar)
+    return in_four and key_shift(melody(piece), Grid()) is not None
+
+
 def _load(make: Callable[[Piece], Piece], split: str | None = None, **options: Any) -> Iterator[Piece]:
-    for piece in FOLK.stream(split, **options):
-        fits = (piece.grid.n_steps, piece.grid.beats_per_bar) == (Grid().n_steps, Grid().beats_per_bar)
-        if fits and key_shift(melody(piece), Grid()) is not None:
-            yield make(piece)
+    yield from map(make, filter(usable, FOLK.stream(split, **options)))
 
 
 def _record(name: str, title: str, make: Callable[[Piece], Piece], chords: str) -> Corpus:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -167,7 +168,7 @@ def clips_of_run(
     fixed = getattr(composer.generator, "n_bars", None)
     if fixed is not None and n_bars not in (None, fixed):
         raise ValueError(f"this generator makes clips of {fixed} bars, not {n_bars}")
-    length = {} if fixed is not None else {"n_bars": 4 if n_bars is None else n_bars}
+    length: dict[str, Any] = {} if fixed is not None else {"n_bars": 4 if n_bars is None else n_bars}
     roll = sample_rolls(composer, N_CLIPS, seed, **length)
     return Clips(roll, composer.grid, tuple(composer.drums), tracks=tuple(composer.names))
 

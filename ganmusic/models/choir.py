@@ -4,8 +4,6 @@ Four things can be asked of it, each of them or none: the mode, how many notes t
 to go on from. In training it is asked what real clips have, and each question is left out at random, so that it learns
 to answer any of them and to be free where nothing is asked. What a clip has is measured on its notes by functions with
 a gradient (`heard`); that is also how the generator learns to obey: how far it misses is part of its loss.
-
-Taught in: notebooks/10-our-model.ipynb
 """
 
 from __future__ import annotations
@@ -46,8 +44,6 @@ def heard(rolls: Tensor) -> Tensor:
     Tensor [shape=(batch, 3)]
         The mode, from minor to major: the pitch classes' shares times the difference of both profiles; notes a bar; the
         mean pitch, in semitones above the lowest.
-
-    Taught in: notebooks/10-our-model.ipynb
     """
     sounding, onset = rolls.unbind(1)
     notes = sounding.sum((1, 2, 3))  # (batch, pitch): steps for which each sounds
@@ -88,8 +84,6 @@ class ChoirGenerator(ConvGenerator):
     ------
     ValueError
         If a bar's steps cannot be unfolded by twos and threes.
-
-    Taught in: notebooks/10-our-model.ipynb
     """
 
     def __init__(
@@ -163,8 +157,6 @@ class ChoirGenerator(ConvGenerator):
         ------
         ValueError
             If there is no such mode, or a number is outside of `ranges`.
-
-        Taught in: notebooks/10-our-model.ipynb
         """
         if mode not in (None, "major", "minor"):
             raise ValueError(f"a mode is 'major' or 'minor', not {mode!r}")

@@ -379,9 +379,7 @@ class ConvDiscriminator(nn.Module):
         """``(batch, plane, track, bar, step, pitch)`` to logits ``(batch, scale, beat)``: what the judges of the
         clip, of the bar and of the beat say at each beat.
         """
-        sounding, onset = rolls.flatten(3, 4).unbind(1)  # (batch, track, time, pitch)
-        voices = sounding.transpose(2, 3).flatten(1, 2)
-        x = self.listen(torch.cat([voices, onset.sum(-1), relations(sounding)], 1))
+        x = self.listen(self.hear(*rolls.flatten(3, 4).unbind(1)))
         for scale, fold in enumerate(self.fold, 1):
             x = fold(x)
             if scale == self.beat_scale:
@@ -391,6 +389,12 @@ class ConvDiscriminator(nn.Module):
         n_beats = beat.shape[-1]
         scales = [clip.expand(-1, -1, n_beats), bar.repeat_interleave(n_beats // bar.shape[-1], -1), beat]
         return torch.cat(scales, 1)
+
+    def hear(self, sounding: Tensor, onset: Tensor) -> Tensor:
+        """Both planes ``(batch, track, time, pitch)`` as what is listened to ``(batch, feature, time)``: the voices,
+        where they begin, and their relations.
+        """
+        return torch.cat([sounding.transpose(2, 3).flatten(1, 2), onset.sum(-1), relations(sounding)], 1)
 
 
 def hide_voices(real: Tensor, fake: Tensor, share: float) -> tuple[Tensor, Tensor]:

@@ -256,21 +256,25 @@ class MidiNetGenerator(nn.Module):
         return self(z, asked) > 0.5
 
     @torch.no_grad()
-    def sample_over(self, z: Tensor, chords: Sequence[tuple[int, bool]]) -> Tensor:
+    def sample_over(self, z: Tensor, chords: Sequence[tuple[int, bool]], begin: Tensor | None = None) -> Tensor:
         """Rolls of booleans over chords that are given, all clips over the same.
 
         Parameters
         ----------
         z : Tensor [shape=(batch, bar, n_latent)]
         chords : sequence of (int, bool)
-            For each bar the root's pitch class, and whether the chord is minor. The bar before the first is, as when
-            no chords are given, one of the examples, which is not heard.
+            For each bar the root's pitch class, and whether the chord is minor.
+        begin : Tensor of int [shape=(batch,)], optional
+            Numbers of the examples, counted round again, whose bar is the one before the first; it is not heard. By
+            default in their order.
         """
         vectors = z.new_zeros(len(chords), CHORD)
         for bar, (root, minor) in enumerate(chords):
             vectors[bar, root] = 1
             vectors[bar, -1] = float(minor)
-        before, _ = self._told(self.examples.take(len(z)))
+        kept = self.examples.take(max(1, int(self.examples.n_kept)))
+        number = torch.arange(len(z), device=z.device) if begin is None else begin
+        before, _ = self._told(kept[number % len(kept)])
         return self.over(z, vectors.expand(len(z), -1, -1), before) > 0.5
 
 

@@ -356,7 +356,7 @@ class MuseGANAccompanist(nn.Module):
         return self._with(self.band.sample, z, asked).bool()
 
     def _with(self, draw: Callable[[Tensor, Sequence[Tensor]], Tensor], z: Tensor, asked: Tensor | None) -> Tensor:
-        asked = self.examples.take(len(z)) if asked is None else asked.float()
+        asked = (self.examples.take(len(z)) if asked is None else asked).to(z)
         wanted = (len(z), 2, self.n_bars, self.n_steps, self.n_pitches)
         if asked.shape != wanted:
             raise ValueError(

@@ -1,0 +1,118 @@
+"""The contest: what is measured, what is kept, and how the page shows it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "book" / "_ext"), str(ROOT / "benchmarks")]
+
+import contest  # noqa: E402 -- found in its own folder
+import ganmusic_contest as page  # noqa: E402 -- found in the book's own folder
+
+from ganmusic import recipes  # noqa: E402
+
+NAMES = (*page.COLUMNS, "step_rate")
+
+
+def run(title, recipe, seed, distance, minutes=20, clips=None):
+    entry = {
+        "title": title,
+        "recipe": recipe,
+        "seed": seed,
+        "minutes": minutes,
+        "curve": [[minute, 10 * distance / minute] for minute in range(1, minutes + 1)],
+        "values": dict.fromkeys(NAMES, 0.5) | {"frechet_distance": distance},
+        "passed": dict.fromkeys(NAMES, seed == 0) | {"density": True},
+    }
+    return entry | ({"clips": clips} if clips else {})
+
+
+@pytest.fixture
+def found():
+    note = [[0, 0, 16, 60], [3, 0, 16, 48]]
+    return {
+        "facts": {"minutes": 20},
+        "costs": {"far": 0.5, "near": 0.25},
+        "runs": {
+            "far-0-20": run("far <b>", "far", 0, 400.0, clips={"1": [], "20": note}),
+            "near-0-20": run("near", "near", 0, 30.0, clips={"20": note}),
+            "near-1-20": run("near", "near", 1, 50.0),
+            "near-0-60": run("near", "near", 0, 20.0, minutes=60, clips={"20": note, "60": note}),
+        },
+    }
+
+
+@pytest.fixture
+def rows():
+    return {name: {"real": 15.0, "low": 10.0, "high": 20.0} for name in NAMES}
+
+
+def test_the_nearest_comes_first_and_hours_do_not_compete(found):
+    models = page.by_model(found)
+    assert list(models) == ["near", "far <b>"]
+    assert [entry["seed"] for entry in models["near"]] == [0, 1]
+
+
+def test_the_table_has_means_spreads_and_costs(found, rows):
+    html = page.standing(found, rows)
+    assert "<td>40.0<br><small>30.0 to 50.0</small></td>" in html
+    assert "<td>2</td><td>250</td>" in html
+    assert html.count("✓") == 1 + len(page.COLUMNS)  # near's density; all of far's single seed
+    assert "far &lt;b&gt;" in html
+    assert "<b>" not in html
+
+
+def test_the_curves_are_said_in_words(found, rows):
+    html = page.curves(found, rows["frechet_distance"])
+    assert "near ends at 20.0; far &lt;b&gt; ends at 200" in html
+    assert html.count("<svg") == 1
+
+
+def test_every_mark_can_be_heard_once(found):
+    html = page.clips(found)
+    assert html.count("<audio") == 3  # far at 20 minutes, near at 20 and at 60
+    assert "far &lt;b&gt;, 1 min: silence" in html
+    assert html.index("near, 20 min") < html.index("near, 60 min")
+
+
+def test_costs_are_those_of_an_update():
+    found = contest.costs(["toy"])
+    assert list(found) == ["toy"]
+    assert 0 < found["toy"] < 5
+
+
+def test_a_run_is_trained_judged_and_kept_once(tmp_path, monkeypatch, capsys):
+    row = {"name": "frechet_distance", "value": 12.3456, "real": 1.0, "passed": False}
+    report = {"rows": [row, {**row, "name": "drums", "real": None}], "verdict": {"innovative": False}}
+    monkeypatch.setattr(contest.RESULTS, "path", tmp_path / "contest.json")
+    monkeypatch.setattr(contest, "RUNS", tmp_path / "runs")
+    monkeypatch.setattr(contest, "TITLES", {"toy": "a toy"})
+    monkeypatch.setattr(contest, "HOUR", ())
+    monkeypatch.setattr(contest, "against", lambda: None)
+    monkeypatch.setattr(contest, "clips_of_run", lambda folder: folder)
+    monkeypatch.setattr(contest, "evaluate", lambda clips, against: SimpleNamespace(to_dict=lambda: report))
+    monkeypatch.setattr(contest, "RECIPES", dict(recipes.RECIPES))
+    monkeypatch.setattr(recipes, "RECIPES", contest.RECIPES)
+    (tmp_path / "runs").mkdir()
+    contest.RESULTS.add("costs", "toy", 30.0)  # two updates a minute
+    contest.train("toy-0-20")
+    kept = json.loads((tmp_path / "contest.json").read_text())["runs"]["toy-0-20"]
+    assert kept["updates"] == 40
+    assert [minute for minute, _ in kept["curve"]] == list(range(1, 21))
+    assert kept["values"] == {"frechet_distance": 12.35}
+    assert set(kept["clips"]) == {"1", "5", "20"}
+    assert all(0 <= track < 4 and duration > 0 for track, _, duration, _ in kept["clips"]["20"])
+    assert kept["best"] in range(2, 42, 2)
+    assert "toy-0-20: distance 12.35" in capsys.readouterr().out
+
+
+def test_everything_that_takes_part_is_a_recipe_for_chorales():
+    assert all(recipes.RECIPES[name].corpus == "chorales" for name in contest.TITLES)
+    names = [each.name for each in contest.runs()]
+    assert len(names) == len(set(names)) == 3 * len(contest.TITLES) + len(contest.HOUR)

@@ -1,0 +1,180 @@
+"""Wishes and continuations: what a network is told, and a piece that goes on from its own last bar."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from ganmusic import midi
+from ganmusic.cli import main
+from ganmusic.corpora import get
+from ganmusic.keys import Key, estimate_key
+from ganmusic.models.choir import ChoirGenerator
+from ganmusic.pianoroll import Grid, Note, Piece, Track, transpose
+from ganmusic.sample import Composer, compose, continue_piece
+
+VOICES = ("soprano", "alto", "tenor", "bass")
+
+
+@pytest.fixture(scope="module")
+def composer():
+    """A small choir that has learned nothing and remembers clips of 10 to 20 notes a bar."""
+    torch.manual_seed(0)
+    generator = ChoirGenerator(n_latent=8, channels=(16, 16, 8, 8, 8)).eval()
+    rows = torch.zeros(100, generator.examples.rows.shape[1])
+    rows[:, 0] = torch.linspace(-0.05, 0.05, 100)
+    rows[:, 1] = torch.linspace(10, 20, 100)
+    rows[:, 2] = torch.linspace(20, 32, 100)
+    generator.examples.keep(rows)
+    return Composer(generator, Grid(), VOICES, (48,) * 4, {"recipe": "choir", "model": "choir"})
+
+
+@pytest.fixture(scope="module")
+def chorale():
+    """A held-out chorale in 4/4 that is not in the common key."""
+    pieces = (piece for piece in get("chorales").stream("test") if piece.grid.n_steps == 16)
+    return next(piece for piece in pieces if piece.labels["tonic"] not in (0, 9))
+
+
+def held(track, start):
+    return [note for note in track.notes if note.onset < start < note.end]
+
+
+def test_the_piece_stays_as_it_was_and_goes_on(composer, chorale):
+    whole = continue_piece(chorale, 5, seed=3, run=composer)
+    start = (chorale.n_bars - 1) * 16
+    assert whole.n_bars == chorale.n_bars + 5
+    assert whole.tempo == chorale.tempo
+    for before, after in zip(chorale.tracks, whole.tracks, strict=True):
+        first = [note for note in after.notes if note.onset < start + 16]
+        # Only the last note may have grown, where it is held over the bar line.
+        assert [note[::2] for note in first] == [note[::2] for note in before.notes]
+        assert all(a.end >= b.end for a, b in zip(first, before.notes, strict=True))
+        grown = [a for a, b in zip(first, before.notes, strict=True) if a.end > b.end]
+        assert all(note.end > start + 16 for note in grown)
+        assert all(one.end <= other.onset for one, other in zip(after.notes, after.notes[1:], strict=False))
+
+
+def test_what_follows_depends_on_the_last_bar_and_the_seed(composer, chorale):
+    start = chorale.n_bars * 16
+
+    def rest(piece, seed):
+        whole = continue_piece(piece, 2, seed, composer)
+        return [[note for note in track.notes if note.onset >= start] for track in whole.tracks]
+
+    last = [[n for n in track.notes if n.onset < start - 16] for track in chorale.tracks]
+    other = replace(
+        chorale,
+        tracks=tuple(
+            replace(track, notes=(*notes, Note(start - 16, 16, pitch)))
+            for track, notes, pitch in zip(chorale.tracks, last, (72, 65, 57, 50), strict=True)
+        ),
+    )
+    assert rest(chorale, 1) == rest(chorale, 1)
+    assert rest(chorale, 1) != rest(chorale, 2)
+    assert rest(chorale, 1) != rest(other, 1)
+
+
+def test_a_transposed_piece_goes_on_transposed(composer, chorale):
+    moved = transpose(chorale, 1)
+    moved = replace(moved, labels={**chorale.labels, "tonic": (chorale.labels["tonic"] + 1) % 12})
+    one, other = (continue_piece(piece, 3, 0, composer) for piece in (chorale, moved))
+    assert [track.notes for track in transpose(one, 1).tracks] == [track.notes for track in other.tracks]
+
+
+def test_a_note_that_was_held_into_the_last_bar_stays_one(composer):
+    ends = {"soprano": (24, 72), "alto": (20, 67), "tenor": (32, 64), "bass": (28, 48)}
+    tracks = tuple(Track(name, (Note(0, end, pitch),)) for name, (end, pitch) in ends.items())
+    piece = Piece(tracks, labels={"tonic": 0, "mode": "major"})
+    whole = continue_piece(piece, 2, run=composer)
+    for before, after in zip(piece.tracks, whole.tracks, strict=True):
+        assert after.notes[0].onset == 0
+        assert after.notes[0].pitch == before.notes[0].pitch
+        assert after.notes[0].end >= before.notes[0].end
+        assert all(note.onset >= before.notes[0].end for note in after.notes[1:])
+
+
+def chords(piece, *notes):
+    return replace(piece, tracks=tuple(replace(track, notes=notes) for track in piece.tracks))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda p: replace(p, tracks=p.tracks[:3]), "a piece with 3 tracks"),
+        (lambda p: replace(p, grid=Grid(12, 3)), "12 steps and 3 beats does not fit this network"),
+        (lambda p: chords(p), "a piece without notes"),
+        (lambda p: chords(p, Note(0, 16, 60), Note(0, 16, 64)), "several"),
+        (lambda p: chords(p, Note(0, 16, 20), Note(0, 16, 83)), "reaches"),
+    ],
+)
+def test_pieces_that_do_not_fit_are_refused(composer, chorale, change, says):
+    with pytest.raises(ValueError, match=says):
+        continue_piece(change(chorale), 2, run=composer)
+
+
+def test_a_network_that_cannot_be_told_says_so(chorale):
+    for call in (
+        lambda: compose(4, mode="minor"),
+        lambda: compose(4, density=12),
+        lambda: continue_piece(chorale, 2),
+    ):
+        with pytest.raises(ValueError, match="'convnet', cannot be told what to play; one of the model choir can"):
+            call()
+
+
+def test_wishes_reach_the_network(composer):
+    free = compose(4, run=composer)
+    assert compose(4, run=composer, density=12).tracks != free.tracks
+    assert compose(4, run=composer, register=65).tracks != free.tracks
+    assert compose(4, run=composer, mode="minor").tracks != free.tracks
+
+
+def test_a_key_tells_its_mode(composer):
+    heard = {}
+
+    class Listening(Composer):
+        def asking(self, mode, density, register, before=None):
+            heard["mode"] = mode
+            return super().asking(mode, density, register, before)
+
+    listening = Listening(**vars(composer))
+    compose(4, run=listening, key="D minor")
+    assert heard["mode"] == "minor"
+    with pytest.raises(ValueError, match="D minor is not major"):
+        compose(4, run=listening, key="D minor", mode="major")
+
+
+@pytest.mark.parametrize(
+    ("wish", "says"),
+    [
+        ({"density": 100}, r"is 10\.1 to 19\.9, not 100"),
+        ({"register": 20}, r"is 56\.1 to 67\.9 \(MIDI\), not 20"),
+        ({"mode": "dorian"}, "'major' or 'minor'"),
+    ],
+)
+def test_wishes_out_of_range_name_what_fits(composer, wish, says):
+    with pytest.raises(ValueError, match=says):
+        compose(4, run=composer, **wish)
+
+
+def test_a_file_goes_on_from_the_command_line(composer, chorale, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("ganmusic.sample.load_generator", lambda run: composer)
+    midi.write(chorale, tmp_path / "begun.mid")
+    arguments = ["compose", str(tmp_path / "more.mid"), "--after", str(tmp_path / "begun.mid"), "--bars", "3"]
+    assert main([*arguments, "--mode", "major"]) == 0
+    assert midi.read(tmp_path / "more.mid").n_bars == chorale.n_bars + 3
+    assert main([*arguments, "--key", "C"]) != 0
+    assert "has its own key" in capsys.readouterr().err
+    assert main([*arguments, "--density", "3"]) != 0
+    assert "10.1 to 19.9" in capsys.readouterr().err
+
+
+def test_music_without_labels_is_moved_by_the_key_that_it_seems_to_be_in(composer, chorale):
+    plain = replace(chorale, labels={})
+    key = estimate_key(plain)
+    assert key == Key(chorale.labels["tonic"], chorale.labels["mode"])
+    one, other = (continue_piece(piece, 2, 0, composer) for piece in (chorale, plain))
+    assert [track.notes for track in one.tracks] == [track.notes for track in other.tracks]
