@@ -141,6 +141,14 @@ _WGAN_GP: dict[str, Any] = {
 _MUSEGAN: dict[str, Any] = {**_WGAN_GP, "ema": 0.998}
 
 
+def _after_300(distance: int, seconds: float) -> str:
+    """What a short run of a recipe gave and cost."""
+    return (
+        f"After 300 updates a Frechet distance of {distance} to validation music, where held-out Bach has 18, at "
+        f"{seconds} CPU-seconds an update on one core of a busy two-core x86 machine."
+    )
+
+
 def _musegan(description: str, model: str = "musegan", steps: int = 5000, **changed: Any) -> Recipe:
     """A MuseGAN on chorales, with its paper's loss; where nothing else is said, each voice has one note at a time."""
     batch_size = changed.pop("batch_size", 16)
@@ -211,19 +219,20 @@ RECIPES: dict[str, Recipe] = {
         programs=_STRINGS,
     ),
     "musegan_small": _musegan(
-        "The small MuseGAN networks of the ISMIR 2019 tutorial, played as there.",
+        f"The small MuseGAN networks of the ISMIR 2019 tutorial, played as there. {_after_300(600, 0.18)}",
         "musegan_small",
         game=_WGAN_GP,
         generator={},
     ),
     "musegan_jamming": _musegan(
-        "MuseGAN, jamming: a generator and a critic for each voice.",
+        "MuseGAN, jamming: a generator and a critic for each voice, so that no voice hears another. The best that it "
+        f"can reach is 141, the distance of Bach's voices from different chorales. {_after_300(506, 0.48)}",
         game={**_MUSEGAN, "penalty": jamming_penalty},
         generator={"composition": "jamming", "monophonic": True},
         discriminator={"composition": "jamming"},
     ),
     "musegan_composer": _musegan(
-        "MuseGAN, composer: one generator and one critic for all voices.",
+        f"MuseGAN, composer: one generator and one critic for all voices. {_after_300(533, 0.14)}",
         generator={"composition": "composer", "monophonic": True},
         discriminator={"composition": "composer"},
     ),
@@ -231,12 +240,14 @@ RECIPES: dict[str, Recipe] = {
         "MuseGAN, hybrid: a generator for each voice with shared and private noise, one critic for all.",
     ),
     "musegan_accompanist": _musegan(
-        "MuseGAN, hybrid, with the soprano given: the other voices accompany it.", "musegan_accompanist"
+        f"MuseGAN, hybrid, with the soprano given: the other voices accompany it. {_after_300(351, 0.24)} The "
+        "sopranos, Bach's own, are a part of that.",
+        "musegan_accompanist",
     ),
-    "binary_deterministic": _binary("deterministic", "Deterministic binary neurons."),
-    "binary_stochastic": _binary("stochastic", "Stochastic binary neurons."),
-    "binary_threshold": _binary("threshold", "A sigmoid, cut at one half when it is heard."),
-    "binary_bernoulli": _binary("bernoulli", "A sigmoid, drawn by lot when it is heard."),
+    "binary_deterministic": _binary("deterministic", f"Deterministic binary neurons. {_after_300(470, 0.12)}"),
+    "binary_stochastic": _binary("stochastic", f"Stochastic binary neurons. {_after_300(759, 0.13)}"),
+    "binary_threshold": _binary("threshold", f"A sigmoid, cut at one half when it is heard. {_after_300(566, 0.12)}"),
+    "binary_bernoulli": _binary("bernoulli", f"A sigmoid, drawn by lot when it is heard. {_after_300(805, 0.12)}"),
     "midinet": _midinet(
         "Fiddle tunes bar by bar over chords: MidiNet, whose discriminator hears the bar before as well. After 1,000 "
         "updates (80 seconds on one core of a shared two-core x86 machine) a Frechet distance of 11 to validation "

@@ -82,6 +82,19 @@ ABOUT = {
         real="held-out Bach",
         against="chorales",
     ),
+    "choir": About(
+        intro="A generator of four voices (soprano, alto, tenor, bass) in 4/4, after Bach's chorales, that can be told "
+        "a mode, a density in notes a bar, a mean pitch, and a bar to go on from: `ganmusic compose more.mid --run "
+        "choir --after begun.mid --density 14`. What is judged below was told nothing.",
+        limits="It comes near to what it is told and promises nothing; the research log says how near. Of a piece that "
+        "it goes on from it hears the last bar alone. Otherwise it has the limits of the weights called `chorales`: "
+        "one style, one metre, no plan for the whole, parallels that a student would be told off for. With the weights "
+        "come the densities, heights and modes of 256 training clips, which say what can be asked for, and a bar of "
+        "each, which is not heard.",
+        licence="The chorales are in the public domain.",
+        real="held-out Bach",
+        against="chorales",
+    ),
     "midinet": About(
         intro="A generator of fiddle tunes in 4/4, bar by bar over chords that it is given, after tunes printed in "
         "1883 and 1903. It comes with the package: `ganmusic compose song.mid --chords \"C | Am | F | G7\"`. What is "

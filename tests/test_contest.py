@@ -82,7 +82,9 @@ def test_every_mark_can_be_heard_once(found):
 
 
 def test_costs_are_those_of_an_update():
-    assert 0 < contest.cost("toy") < 5
+    found = contest.costs(["toy"])
+    assert list(found) == ["toy"]
+    assert 0 < found["toy"] < 5
 
 
 def test_a_run_is_trained_judged_and_kept_once(tmp_path, monkeypatch, capsys):

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from ganmusic import recipes
+from ganmusic.metrics.harmony import triads_on_beats
 from ganmusic.models.blocks import planes
 from ganmusic.models.musegan import (
     COMPOSITIONS,
@@ -343,3 +344,20 @@ def test_in_training_an_accompanist_is_asked_for_what_its_batch_has():
     real = music(4, CHORALE)
     game.step(real)
     assert torch.equal(game.sample(3)[:, :, 0].float(), real[:3, :, 0])
+
+
+# The weights that come with the package -------------------------------------------------------------
+
+
+def test_the_shipped_hybrid_makes_chords_out_of_what_its_voices_share():
+    composer = load_generator("musegan_hybrid")
+    rolls = sample_rolls(composer, 60, seed=1)
+    assert rolls.sounding.shape == (60, 4, 4, 16, 48)
+    assert rolls.sounding.sum(-1).max() == 1
+    # Of voices that do not know of each other, Bach's from different chorales, .11.
+    assert np.nanmean(triads_on_beats(rolls, composer.grid)) > 0.2
+    z = composer.generator.latent(60, generator=torch.Generator().manual_seed(1))
+    strangers = z.clone()
+    strangers[:, 0] = z[:, 0].roll(1, 0)
+    same = (composer.generator.sample(z) == composer.generator.sample(strangers))[:, 0].all(-1)
+    assert same.float().mean() < 0.5
