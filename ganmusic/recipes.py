@@ -256,7 +256,8 @@ RECIPES: dict[str, Recipe] = {
         game={**_MIDINET, "learning_rate": 2e-4, "ema": 0.998},
     ),
     "midinet_paper": _midinet(
-        "MidiNet as its paper plays it: the discriminator hears a bar alone, and no weights are averaged.",
+        "MidiNet as its paper plays it, at ten times its learning rate: the discriminator hears a bar alone, and no "
+        "weights are averaged. After 1,500 updates (110 seconds of one core) a distance of 21, on a wandering course.",
         steps=1500,
         game=_MIDINET,
         discriminator={"n_heard": 1},

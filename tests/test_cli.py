@@ -405,6 +405,26 @@ def test_training_that_diverges_ends_with_what_was_good(
     assert main(["compose", str(tmp_path / "song.mid"), "--run", str(run), "--bars", "4"]) == 0
 
 
+def test_compose_over_chords(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    song = tmp_path / "song.mid"
+    assert main(["compose", str(song), "--chords", "G | Em | C | D7", "--seed", "3"]) == 0
+    piece = midi.read(song)
+    assert (piece.n_bars, [track.name for track in piece.tracks]) == (4, ["melody", "chords"])
+    roots = [min(n.pitch for n in piece.tracks[1].notes if n.onset == bar * 16) % 12 for bar in range(4)]
+    assert roots == [7, 4, 0, 2]
+    capsys.readouterr()
+    many = ["compose", str(tmp_path / "a.mid"), "--count", "2"]
+    assert "bar 2, 'X', is not a chord" in fails([*many, "--chords", "C | X"], capsys)
+    assert "takes no chords" in fails([*many, "--run", "chorales", "--chords", "C"], capsys)
+    assert "give it chords in D minor instead" in fails([*many, "--run", "midinet", "--key", "Dm"], capsys)
+    assert [path.name for path in tmp_path.iterdir()] == ["song.mid"]
+
+
+def test_info_knows_what_comes_along(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", "--run", "midinet"]) == 0
+    assert "recipe: midinet\n" in capsys.readouterr().out
+
+
 def test_train_on_another_corpus(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = str(tmp_path / "run")
     assert main(["train", "--recipe", "toy", "--corpus", "chorales", "--out", run, "--steps", "1"]) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import shutil
@@ -18,7 +19,7 @@ from ganmusic.checkpoint import CheckpointError
 from ganmusic.keys import Key, estimate_key, parse_chords, parse_key
 from ganmusic.metrics.controls import shuffle_beats
 from ganmusic.models.mlp import MLPGenerator
-from ganmusic.pianoroll import Grid, Note, Piece, Track, piece_to_roll
+from ganmusic.pianoroll import Grid, Note, Piece, Track, chroma, piece_to_roll
 from ganmusic.sample import CHORDS, Composer, compose, load_generator, sample_rolls, shortest_shift
 
 C_MAJOR = {0, 2, 4, 5, 7, 9, 11}
@@ -581,16 +582,58 @@ def test_the_shipped_network_does_not_repeat_itself(shipped):
     assert len({compose(4, seed=seed, run=shipped).tracks for seed in range(6)}) == 6
 
 
-def test_the_shipped_weights_are_small_and_have_a_card():
+def test_the_shipped_weights_are_small():
     with as_file(files("ganmusic") / "weights") as folder:
         found = [path for path in folder.rglob("*") if path.is_file()]
-        assert sum(path.stat().st_size for path in found) <= 6_000_000
+        assert sum(path.stat().st_size for path in found) <= 12_000_000
         # Nothing that would have to be unpickled.
         assert {path.suffix for path in found} <= {".json", ".md", ".safetensors"}
-        card = (folder / "chorales" / "README.md").read_text(encoding="utf-8")
-        state = json.loads((checkpoint.latest(folder / "chorales") / "state.json").read_text(encoding="utf-8"))
-    for said in ("Licence", "Data", "Training", "held-out", "Limits", f"{state['step']:,}"):
+    assert {"chorales", "midinet"} <= set(checkpoint.shipped())
+
+
+@pytest.mark.parametrize("name", checkpoint.shipped())
+def test_shipped_weights_are_loaded_by_their_name_and_have_a_card(name):
+    composer = load_generator(name)
+    assert composer.card["recipe"] == name
+    card = (checkpoint.find(name) / "README.md").read_text(encoding="utf-8")
+    n_weights = sum(weight.numel() for weight in composer.generator.parameters())
+    numbers = (f"update {composer.card['step']:,} of", f"{n_weights:,} parameters")
+    for said in ("Licence", "Data", "held-out", "Limits", *numbers):
         assert said in card
+
+
+def test_a_folder_of_one_s_own_comes_before_shipped_weights(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run.rename("midinet")
+    assert load_generator("midinet").card["recipe"] == "toy"
+    with pytest.raises(CheckpointError, match="there is no run folder"):
+        load_generator("weights/midinet")
+
+
+def test_the_shipped_melodies_heed_their_chords():
+    midinet = load_generator("midinet")
+    z = midinet.generator.latent(100, 4, generator=torch.Generator().manual_seed(0))
+    progressions = ("C | Am | F | C", "Am | F | G | Am")
+    over = {text: midinet.generator.sample_over(z, parse_chords(text)) for text in progressions}
+    heard = {text: chroma(rolls[:, 0, 0].numpy()) > 0 for text, rolls in over.items()}
+    told = {text: chroma(rolls[:, 0, 1].numpy()) > 0 for text, rolls in over.items()}
+    share = {(a, b): (heard[a] & told[b]).sum() / heard[a].sum() for a in over for b in over}
+    for a, b in itertools.permutations(over, 2):
+        assert 0.6 < share[a, a] < 0.8
+        assert share[a, b] < share[a, a] - 0.12
+
+
+def test_the_shipped_melodies_are_single_lines_of_fiddle_tunes():
+    pieces = [compose(8, seed, "midinet", chords="D | Bm | G | A7 | D | Bm | A | D") for seed in range(4)]
+    for piece in pieces:
+        melody, chords = piece.tracks
+        assert piece.n_bars == 8
+        assert all(one.end <= other.onset for one, other in itertools.pairwise(melody.notes))
+        assert 30 < len(melody.notes) < 90
+        assert melody.notes[-1].pitch % 12 == 2 or melody.notes[-1].onset < 112  # on the tonic, where one came home
+        assert len(chords.notes) == 24
+        assert np.mean([note.pitch % 12 in {2, 4, 6, 7, 9, 11, 1} for note in melody.notes]) > 0.85
+    assert len({piece.tracks[0].notes for piece in pieces}) == 4
 
 
 def test_the_shipped_weights_are_those_of_the_shipped_recipe_and_corpus(shipped):

@@ -25,6 +25,7 @@ from pathlib import Path
 import pytest
 
 from ganmusic import midi
+from ganmusic.checkpoint import shipped
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOK = ROOT / "notebooks" / "02-music-as-tensors.ipynb"
@@ -90,11 +91,13 @@ def test_it_holds_code_instruments_chorales_weights_and_licences(wheel, names):
         "ganmusic/corpora/chorales.npz",
         "ganmusic/instruments/instruments.sf3",
         "ganmusic/instruments/LICENSE",
-        "ganmusic/weights/chorales/config.json",
-        "ganmusic/weights/chorales/README.md",
+        *(f"ganmusic/weights/{weights}/{file}" for weights in shipped() for file in ("config.json", "README.md")),
     ):
         assert name in names
-    assert any(re.fullmatch(r"ganmusic/weights/chorales/checkpoint-\d+/tensors\.safetensors", name) for name in names)
+    for weights in shipped():
+        tensors = rf"ganmusic/weights/{weights}/checkpoint-\d+/tensors\.safetensors"
+        assert any(re.fullmatch(tensors, name) for name in names), weights
+    assert {"chorales", "midinet"} <= set(shipped())
     # A licence that is there says something.
     with zipfile.ZipFile(wheel) as archive:
         for licence in ("LICENSE", "THIRD_PARTY.md", "ganmusic/instruments/LICENSE"):
