@@ -237,7 +237,9 @@ RECIPES: dict[str, Recipe] = {
         discriminator={"composition": "composer"},
     ),
     "musegan_hybrid": _musegan(
-        "MuseGAN, hybrid: a generator for each voice with shared and private noise, one critic for all.",
+        "MuseGAN, hybrid: a generator for each voice with shared and private noise, one critic for all. After 3,750 "
+        "updates (half an hour of one core of a busy two-core x86 machine) a Frechet distance of 156 to validation "
+        "music, where held-out Bach has 18; after that it overfits.",
     ),
     "musegan_accompanist": _musegan(
         f"MuseGAN, hybrid, with the soprano given: the other voices accompany it. {_after_300(351, 0.24)} The "
