@@ -160,8 +160,8 @@ def _parser() -> argparse.ArgumentParser:
     compose.add_argument(
         "--chords",
         metavar="CHORDS",
-        help="chords to compose a melody over, one a bar and round again, such as 'C | Am | F | G7', in any key "
-        "(default network: midinet)",
+        help="chords to compose a melody over, one a bar and round again, such as 'C | Am | F | G7', in any key; "
+        "the shipped network heeds the plain triads of one key (default network: midinet)",
     )
     compose.add_argument("--mode", choices=("major", "minor"), help="mode to tell the network, if it can be told")
     compose.add_argument(
@@ -477,6 +477,12 @@ def _compose(options: argparse.Namespace) -> None:
     composer = sample.load_generator(options.run or ("midinet" if options.chords is not None else None))
     if options.key is not None:
         composer.check_key(options.key)
+    if options.chords is not None and (rare := composer.unfamiliar(composer.check_chords(options.chords))):
+        print(
+            f"ganmusic: the network has hardly ever heard {', '.join(rare)} beside the other chords, and will not heed "
+            "them: the tunes that it learned from keep to the triads of their key",
+            file=sys.stderr,
+        )
     told = {name: getattr(options, name) for name in ("mode", "density", "register")}
     composer.asking(**told)
     before = None

@@ -66,7 +66,8 @@ def save_pretrained(
     CheckpointError
         If the run cannot be loaded.
     ValueError
-        If the network is not one of `ganmusic.models.MODELS`, by its card.
+        If the network is not one of `ganmusic.models.MODELS`, by its card, or the folder holds a run with checkpoints,
+        which would be played instead of what is saved.
 
     Taught in: notebooks/03-training.ipynb
     """
@@ -74,6 +75,8 @@ def save_pretrained(
     if not {"model", "generator"} <= composer.card.keys():
         raise ValueError("the card of this network does not say which model it is, so it could not be loaded again")
     folder = Path(folder)
+    if checkpoint.latest(folder):
+        raise ValueError(f"{folder} holds a run with checkpoints: save the network into another folder")
     checkpoint.write_config(
         folder,
         {
@@ -86,7 +89,7 @@ def save_pretrained(
     )
     checkpoint.save_weights(folder, composer.generator.state_dict())
     card = folder / "README.md"
-    own = None if isinstance(source, Composer) else Path(source) / "README.md"
+    own = None if isinstance(source, Composer) else checkpoint.find(source) / "README.md"
     if not card.exists():
         with atomic_path(card) as temporary:
             if own and own.exists():
@@ -109,7 +112,8 @@ def from_pretrained(
     Parameters
     ----------
     name : path or str
-        A folder that `save_pretrained` made, or a run; or ``owner/name`` on the hub, where there is no such folder.
+        A folder that `save_pretrained` made, a run, or the name of weights that come with the package; or
+        ``owner/name`` on the hub, where there is no such folder.
     revision, cache_dir, token, local_files_only
         Of the hub, see ``huggingface_hub.snapshot_download``: a commit or tag, the folder of the downloads, what proves
         who asks, and whether only what was downloaded before may be used.
@@ -123,7 +127,7 @@ def from_pretrained(
 
     Taught in: notebooks/03-training.ipynb
     """
-    if Path(name).is_dir():
+    if checkpoint.find(name).is_dir():
         return load_generator(name)
     repo_id = str(name)
     if not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", repo_id):

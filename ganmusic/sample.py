@@ -119,6 +119,16 @@ class Composer:
             raise ValueError("this network takes no chords; a MidiNet does, such as the shipped one, 'midinet'")
         return chords
 
+    def unfamiliar(self, chords: Collection[Chord]) -> list[str]:
+        """Those of some chords that the network has hardly ever heard, by name: it will not heed them.
+
+        In the common key, to which all are moved together, less than one in a hundred of the remembered ones.
+        """
+        shift = common_shift(list(chords)) if self.normalised else 0
+        share: Tensor = self.generator.familiar()  # type: ignore[operator]
+        rare = [chord for chord in chords if share[(chord.root + shift) % 12, int(chord.minor)] < 0.01]
+        return [str(chord) for chord in dict.fromkeys(rare)]
+
     def asking(
         self, mode: str | None, density: float | None, register: float | None, before: Tensor | None = None
     ) -> Tensor | None:
@@ -244,7 +254,7 @@ def compose(
     Parameters
     ----------
     n_bars : int, optional
-        At least 1; by default 8, or as many as there are chords.
+        At least 1; by default 8, or what the network makes, or as many as there are chords.
     seed : int
         Decides the piece: the same seed and weights give the same piece.
     run : path or Composer, optional
@@ -289,7 +299,7 @@ def compose(
     composer = run if isinstance(run, Composer) else load_generator(run or ("midinet" if chords is not None else None))
     given = CHORDS if chords is None and composer.takes_chords else chords
     over = [] if given is None else composer.check_chords(given)
-    n_bars = n_bars if n_bars is not None else len(over) or 8
+    n_bars = n_bars if n_bars is not None else len(over) or getattr(composer.generator, "n_bars", 8)
     if n_bars < 1:
         raise ValueError(f"a piece has at least 1 bar, not {n_bars}")
     if candidates < 1:

@@ -86,6 +86,8 @@ class AdversarialGame:
     It is played on the device that the networks are on. Of several processes (`ganmusic.parallel`) each is given the
     whole batch and computes its part of it; the losses are those of the whole.
 
+    One with a schedule of its own has a method ``updated()``, which is called after each step.
+
     Parameters
     ----------
     generator : Module
@@ -229,6 +231,8 @@ class AdversarialGame:
             row |= self._update_generator(real, fake, asked)
         self._average()
         self.n_updates += 1
+        if hasattr(self.generator, "updated"):
+            self.generator.updated()  # type: ignore[operator]
         return row
 
     def check_batch(self, n: int) -> None:

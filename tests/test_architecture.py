@@ -32,7 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "penalties": {"parallel"},
     "metrics": {"pianoroll", "metrics"},
     "data": {"pianoroll", "store"},
-    "models": {"parallel", "losses", "penalties", "models"},
+    "models": {"pianoroll", "keys", "parallel", "losses", "penalties", "models"},
     "checkpoint": {"files"},
     "train": {"parallel", "losses", "penalties", "checkpoint", "files"},
     "sample": {"pianoroll", "keys", "models", "checkpoint"},

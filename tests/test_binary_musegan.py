@@ -144,6 +144,13 @@ def test_the_slope_grows_by_a_tenth_each_epoch_of_training():
     assert int(playing.generator.updates) == 5
 
 
+def test_several_draws_are_one_update():
+    playing = game("deterministic", epoch=2)
+    playing.discriminator_steps = playing.generator_steps = 2
+    playing.step(real())
+    assert int(playing.generator.updates) == playing.n_updates == 1
+
+
 def test_sampling_does_not_count_and_the_averaged_generator_has_the_slope_of_the_other():
     playing = game("stochastic", epoch=1)
     playing.step(real())

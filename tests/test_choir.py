@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from ganmusic.models.choir import CONTROLS, MAJOR, MINOR, ChoirGenerator, heard
+from ganmusic.keys import PROFILES
+from ganmusic.models.choir import CONTROLS, ChoirGenerator, heard
 from ganmusic.models.convnet import ConvDiscriminator
 from ganmusic.train import AdversarialGame
 
@@ -30,8 +31,8 @@ def test_controls_by_hand():
     """Steps: C 4 + 3, D 2, A 5 of 14; four notes in two bars; and the mean pitch is (48 + 28 + 0 + 45) / 14."""
     ((mode, density, register),) = heard(ROLL).tolist()
 
-    def at(pitch_class):
-        return MAJOR[pitch_class] - MINOR[(pitch_class + 3) % 12]  # A minor: its first degree is 9
+    def at(pitch_class):  # of A minor the first degree is 9
+        return PROFILES["major"][pitch_class] - PROFILES["minor"][(pitch_class + 3) % 12]
 
     assert mode == pytest.approx((7 * at(0) + 2 * at(2) + 5 * at(9)) / 14, abs=1e-6)
     assert density == pytest.approx(2.0)

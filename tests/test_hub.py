@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from ganmusic import recipes
+from ganmusic import checkpoint, recipes
 from ganmusic.checkpoint import CheckpointError
 from ganmusic.cli import main
 from ganmusic.hub import HubError, from_pretrained, push_to_hub, save_pretrained
@@ -116,6 +116,21 @@ def test_the_shipped_network_can_be_saved_with_its_card(tmp_path):
     assert "4 tracks (soprano, alto, tenor, bass)" in card
     assert "2,255 windows of `chorales`, moved to C major or A minor" in card
     assert f"Fréchet distance {shipped.card['best']['score']:.1f}" in card
+
+
+def test_a_shipped_network_is_passed_on_by_its_name_with_its_own_card(tmp_path, no_library):
+    save_pretrained("midinet", tmp_path)
+    own = checkpoint.find("midinet") / "README.md"
+    assert (tmp_path / "README.md").read_bytes() == own.read_bytes()
+    assert from_pretrained("midinet").card["recipe"] == from_pretrained(tmp_path).card["recipe"] == "midinet"
+
+
+def test_nothing_is_saved_over_a_run(run):
+    before = (run / "config.json").read_bytes()
+    with pytest.raises(ValueError, match="holds a run with checkpoints"):
+        save_pretrained("chorales", run)
+    assert (run / "config.json").read_bytes() == before
+    assert not (run / "model.safetensors").exists()
 
 
 def test_a_card_names_the_licence_and_the_repository(run, tmp_path):

@@ -673,3 +673,17 @@ def test_the_numbers_on_the_card_are_what_the_weights_give():
     assert found == pytest.approx([float(number) for number in row], rel=0.03)
     said = re.search(r"distance of (\d+) to validation music, where .* has (\d+) .* (\d+)\.", recipe.description)
     assert found == pytest.approx([float(number) for number in said.groups()], rel=0.04)
+
+
+def test_chords_that_the_network_has_hardly_heard_are_named():
+    """Fiddle tunes keep to the triads of their key: in D, those of D, G, A and their relatives."""
+    midinet = load_generator("midinet")
+    share = midinet.generator.familiar()
+    assert share.sum().item() == pytest.approx(1.0, abs=1e-3)
+    assert share[0, 0] > 0.3  # C major
+    assert midinet.unfamiliar(parse_chords("D | G | A | Bm")) == []
+    assert midinet.unfamiliar(parse_chords("Am | E | Dm | E")) == ["E"]
+
+
+def test_a_network_of_a_fixed_length_composes_it_by_default():
+    assert compose(run="musegan_hybrid").n_bars == 4

@@ -15,8 +15,6 @@ Taught in: notebooks/09-binary-neurons.ipynb
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
@@ -99,12 +97,9 @@ class BinaryMuseGANGenerator(MuseGANGenerator):
         """Of the sigmoid that the neurons' gradient is taken from."""
         return float(STEEPER ** (int(self.updates) // self.epoch))
 
-    def forward(self, z: Tensor, told: Sequence[Tensor] = ()) -> Tensor:
-        """Noise to rolls ``(batch, plane, track, bar, step, pitch)``; counted in training, for the slope."""
-        rolls = super().forward(z, told)
-        if self.training and torch.is_grad_enabled():
-            self.updates += 1
-        return rolls
+    def updated(self) -> None:
+        """Count an update, for the slope."""
+        self.updates += 1
 
     def play(self, logits: Tensor) -> tuple[Tensor, Tensor]:
         """Logits to what sounds and what is struck: zeros and ones of neurons, or probabilities."""
@@ -118,7 +113,11 @@ class BinaryMuseGANGenerator(MuseGANGenerator):
         return sounding, struck
 
     def decide(self, logits: Tensor) -> tuple[Tensor, Tensor]:
-        """The same, with zeros and ones only; lots are the same each time, so that noise alone decides a clip."""
+        """The same, with zeros and ones only.
+
+        Lots are the same each time, so that the same noises give the same clips. Which lots a clip gets depends on its
+        place among them.
+        """
         if self.ending not in ("stochastic", "bernoulli"):
             return super().decide(logits)
         slope = self.slope if self.ending == "stochastic" else 1.0

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
+from ganmusic.keys import PROFILES
 from ganmusic.models.blocks import Examples, initialise
 from ganmusic.models.convnet import ConvGenerator, Given, Residual, factors, relations
 
@@ -21,14 +22,10 @@ __all__ = ["CONTROLS", "ChoirGenerator", "given_bar", "heard"]
 CONTROLS = ("mode", "density", "register")
 #: Least standard deviation of each that counts: a corpus may have clips that are all alike in one of them.
 LEAST_SPREAD = (0.01, 0.5, 0.5)
-#: Share of the questions that are left out in training, one by one; and of the clips that are given no bar.
+#: Share of the clips that are asked nothing in training, and of the questions that are left out of the others.
 LEFT_OUT = 0.5
 #: Clips that are remembered to know what is usual.
 N_EXAMPLES = 256
-#: Shares of the pitch classes in major minus those in the minor of the same scale, C major and A minor: the profiles
-#: that Albrecht and Shanahan counted in 490 pieces (2013).
-MAJOR = (0.238, 0.006, 0.111, 0.006, 0.137, 0.094, 0.016, 0.214, 0.009, 0.080, 0.008, 0.081)
-MINOR = (0.220, 0.006, 0.104, 0.123, 0.019, 0.103, 0.012, 0.214, 0.062, 0.022, 0.061, 0.052)
 
 
 def heard(rolls: Tensor) -> Tensor:
@@ -42,14 +39,14 @@ def heard(rolls: Tensor) -> Tensor:
     Returns
     -------
     Tensor [shape=(batch, 3)]
-        The mode, from minor to major: the pitch classes' shares times the difference of both profiles; notes a bar; the
-        mean pitch, in semitones above the lowest.
+        The mode, from minor to major: the pitch classes' shares times what C major has more of each than A minor
+        (`ganmusic.keys.PROFILES`); notes a bar; the mean pitch, in semitones above the lowest.
     """
     sounding, onset = rolls.unbind(1)
     notes = sounding.sum((1, 2, 3))  # (batch, pitch): steps for which each sounds
     share = notes / notes.sum(1, keepdim=True).clamp(min=1)
     classes = share.unflatten(1, (-1, 12)).sum(1)
-    major, minor = rolls.new_tensor(MAJOR), rolls.new_tensor(MINOR).roll(9)
+    major, minor = rolls.new_tensor(PROFILES["major"]), rolls.new_tensor(PROFILES["minor"]).roll(9)
     pitch = torch.arange(rolls.shape[-1], dtype=rolls.dtype, device=rolls.device)
     density = onset.sum((1, 2, 3, 4)) / rolls.shape[3]
     return torch.stack([classes @ (major - minor), density, share @ pitch], 1)

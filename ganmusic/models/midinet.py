@@ -189,6 +189,12 @@ class MidiNetGenerator(nn.Module):
             self.examples.keep(asked)
         return asked
 
+    def familiar(self) -> Tensor:
+        """Share that each chord has in the remembered music ``[shape=(12, 2)]``: by its root, major and minor."""
+        _, chords = self._told(self.examples.take(max(1, int(self.examples.n_kept))))
+        root, minor = chords[..., :12].flatten(0, 1), chords[..., 12:].flatten(0, 1)
+        return torch.cat([(root * (1 - minor)).mean(0)[:, None], (root * minor).mean(0)[:, None]], 1)
+
     def forward(self, z: Tensor, asked: Tensor | None = None) -> Tensor:
         """``(batch, bar, n_latent)`` to rolls of zeros and ones ``(batch, plane, track, bar, step, pitch)``.
 
