@@ -477,7 +477,8 @@ def _compose(options: argparse.Namespace) -> None:
     composer = sample.load_generator(options.run or ("midinet" if options.chords is not None else None))
     if options.key is not None:
         composer.check_key(options.key)
-    if options.chords is not None and (rare := composer.unfamiliar(composer.check_chords(options.chords))):
+    chords = [] if options.chords is None else composer.check_chords(options.chords)
+    if chords and (rare := composer.unfamiliar(chords)):
         print(
             f"ganmusic: the network has hardly ever heard {', '.join(rare)} beside the other chords, and will not heed "
             "them: the tunes that it learned from keep to the triads of their key",
@@ -490,8 +491,7 @@ def _compose(options: argparse.Namespace) -> None:
         if options.key is not None or options.chords is not None:
             raise ValueError("the music to go on from has its own key, and no other can be asked for")
         before = midi.read(options.after)
-    n_chords = len(composer.check_chords(options.chords)) if options.chords is not None else 8
-    n_bars = options.bars or getattr(composer.generator, "n_bars", n_chords)
+    n_bars = options.bars or getattr(composer.generator, "n_bars", len(chords) or 8)
     if out.suffix.lower().removeprefix(".") in audio.FORMATS:
         seconds = n_bars * composer.grid.beats_per_bar * 60 / sample.TEMPO
         if seconds > audio.MAX_SECONDS:

@@ -36,7 +36,6 @@ __all__ = [
     "DEVICES",
     "SyncBatchNorm",
     "average_gradients",
-    "barrier",
     "broadcast",
     "check_same",
     "first",
@@ -120,11 +119,6 @@ def process_group(device: torch.device) -> Iterator[None]:
         yield
     finally:
         distributed.destroy_process_group()
-
-
-def barrier() -> None:
-    """Wait for all the others."""
-    mean(torch.zeros(1))
 
 
 def check_same(what: str, value: str) -> None:
@@ -247,7 +241,7 @@ class SyncBatchNorm(_BatchNorm):
     """
 
     def _check_input_dim(self, x: Tensor) -> None:
-        pass  # any number of axes
+        """Take any number of axes."""
 
     def forward(self, x: Tensor) -> Tensor:
         """``(batch, channel, ...)`` both ways."""

@@ -202,8 +202,8 @@ RECIPES: dict[str, Recipe] = {
     "choir": Recipe(
         "Four voices after Bach that can be told their mode, density, register and a bar to go on from: the "
         "convolutional pair, a part of whose loss is how far the generator misses what it was asked. After 2,250 of "
-        "6,000 updates (10 minutes on one core of a shared two-core x86 machine) it does as it is told, at a Frechet "
-        "distance of 51 to validation music, where held-out Bach has 18; it has not been trained to the end.",
+        "6,000 updates (12 minutes of processor time of a busy two-core x86 machine) it does as it is told, at a "
+        "Frechet distance of 51 to validation music, where held-out Bach has 18; it has not been trained to the end.",
         corpus="chorales",
         model="choir",
         steps=9000,
@@ -242,7 +242,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     "musegan_hybrid": _musegan(
         "MuseGAN, hybrid: a generator for each voice with shared and private noise, one critic for all. After 3,750 "
-        "updates (half an hour of one core of a busy two-core x86 machine) a Frechet distance of 156 to validation "
+        "updates (15 minutes of processor time of a busy two-core x86 machine) a Frechet distance of 156 to validation "
         "music, where held-out Bach has 18; after that it overfits.",
     ),
     "musegan_accompanist": _musegan(

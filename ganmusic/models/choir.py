@@ -14,7 +14,7 @@ from torch.nn.functional import one_hot
 
 from ganmusic.keys import PROFILES
 from ganmusic.models.blocks import Examples, initialise
-from ganmusic.models.convnet import ConvGenerator, Given, Residual, factors, relations
+from ganmusic.models.convnet import ConvGenerator, Given, Residual, factors, n_relations, relations
 
 __all__ = ["CONTROLS", "ChoirGenerator", "given_bar", "heard"]
 
@@ -95,8 +95,7 @@ class ChoirGenerator(ConvGenerator):
         wide = self.wide
         self.examples = Examples(N_EXAMPLES, 2 * len(CONTROLS) + 1 + 2 * n_tracks * n_steps)
         self.tell = nn.Linear(2 * len(CONTROLS), wide, bias=False)
-        pairs = n_tracks * (n_tracks - 1) // 2
-        n_features = n_tracks * (n_pitches + 1) + 12 + 12 * pairs + 25 * n_tracks + n_tracks - 1
+        n_features = n_tracks * (n_pitches + 1) + n_relations(n_tracks)
         narrow = wide // 4
         layers: list[nn.Module] = [nn.Conv1d(n_features, narrow, 3, padding=1)]
         for stride in factors(n_steps)[::-1]:

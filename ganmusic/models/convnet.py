@@ -270,6 +270,11 @@ def correlation(x: Tensor, y: Tensor, period: int) -> Tensor:
     return torch.fft.irfft(spectrum, period)
 
 
+def n_relations(n_tracks: int) -> int:
+    """How many features `relations` has of so many voices."""
+    return 12 + 12 * (n_tracks * (n_tracks - 1) // 2) + 25 * n_tracks + n_tracks - 1
+
+
 def relations(sounding: Tensor, n_motion: int = 12) -> Tensor:
     """What a listener hears between notes, as differentiable features of monophonic voices.
 
@@ -343,8 +348,7 @@ class ConvDiscriminator(nn.Module):
         channels: tuple[int, ...] = (64, 96, 128, 160, 192),
     ) -> None:
         super().__init__()
-        pairs = n_tracks * (n_tracks - 1) // 2
-        n_features = n_tracks * (n_pitches + 1) + 12 + 12 * pairs + 25 * n_tracks + n_tracks - 1
+        n_features = n_tracks * (n_pitches + 1) + n_relations(n_tracks)
         strides = factors(n_steps)[::-1]
         channels = (channels + channels[-1:] * (len(strides) + 1 - len(channels)))[: len(strides) + 1]
         self.listen = nn.Conv1d(n_features, channels[0], 3, padding=1)
