@@ -1,16 +1,20 @@
-"""What each part of the convolutional pair is worth: ``make ablations``, an hour and a half of one core.
+"""What each part of the choir is worth: ``make ablations``, an hour and a half of one core.
 
-Trains the recipe ``chorales`` with one part left out at a time, as many updates for each, three seeds, and judges what
-came of it. Results go to ``book/ablations.json``, where chapter 10 reads them; what stands there is not run again.
+Trains the recipe ``choir`` with one part left out or changed at a time, as many updates for each, three seeds, and
+judges what came of it. Results go to ``book/ablations.json``, where chapter 10 reads them; what stands there is not run
+again.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from multiprocessing import get_context
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -20,14 +24,13 @@ from torch import Tensor
 
 from ganmusic import metrics, recipes
 from ganmusic.metrics import distribution
-from ganmusic.models import MODELS
-from ganmusic.models.convnet import ConvDiscriminator, ConvGenerator
+from ganmusic.models import MODELS, choir
 from ganmusic.recipes import RECIPES
 from ganmusic.sample import to_roll
 from ganmusic.train import AdversarialGame, TrainConfig, fit
 
-#: Updates that take about three minutes of one core.
-UPDATES = 970
+#: Updates, of which the first are lessons as well: about three minutes of one core.
+UPDATES, LESSONS = 4000, 2000
 SEEDS = (0, 1, 2)
 N_CLIPS = recipes.N_CLIPS
 RESULTS = Results(ROOT / "book" / "ablations.json", {"corpus": "chorales", "updates": UPDATES, "clips": N_CLIPS})
@@ -38,69 +41,62 @@ KEPT = (
 )
 
 
-class DeafDiscriminator(ConvDiscriminator):
-    """Is shown the voices, and not how they relate."""
-
-    def hear(self, sounding: Tensor, onset: Tensor) -> Tensor:
-        """The same, the relations silent."""
-        heard = super().hear(sounding, onset)
-        n_shown = sounding.shape[1] * (sounding.shape[3] + 1)
-        return torch.cat([heard[:, :n_shown], torch.zeros_like(heard[:, n_shown:])], 1)
-
-
-class SingleJudge(ConvDiscriminator):
+class SingleJudge(choir.ChoirDiscriminator):
     """Judges the clip as a whole alone."""
 
-    def forward(self, rolls: Tensor) -> Tensor:
+    def forward(self, shown: Tensor) -> Tensor:
         """Logits ``(batch, 1, beat)``."""
-        return super().forward(rolls)[:, :1]
+        return super().forward(shown)[:, :1]
 
 
-class PlanlessGenerator(ConvGenerator):
-    """Has no plan for each beat: all pitches are as welcome."""
-
-    def welcome(self, plan: Tensor) -> Tensor:
-        """Zeros of the right shape."""
-        return 0 * super().welcome(plan)
+def silent(function: str) -> Any:
+    """Replace a function of the choir's by zeros of what it returns."""
+    original = getattr(choir, function)
+    return patch.object(choir, function, lambda *arguments: torch.zeros_like(original(*arguments)))
 
 
-#: What is left out: networks in place of those of the recipe, and settings of the game.
-PARTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "nothing": ({}, {}),
-    "relations between voices": ({"discriminator": DeafDiscriminator}, {}),
-    "judges of bars and beats": ({"discriminator": SingleJudge}, {}),
-    "hidden voices": ({}, {"augment": None}),
-    "pairs in the loss": ({}, {"loss": "non_saturating"}),
-    "R1 and R2": ({}, {"penalty": None}),
-    "the plan of each beat": ({"generator": PlanlessGenerator}, {}),
-    "the average of weights": ({}, {"ema": 0.0}),
+#: What is left out or changed: settings of the game, of the generator, and what is patched while it is played.
+PARTS: dict[str, tuple[dict[str, Any], dict[str, Any], Any]] = {
+    "nothing": ({}, {}, None),
+    "a lower price of codes": ({}, {"kl": 0.05}, None),
+    "a higher price of codes": ({}, {"kl": 1.0}, None),
+    "music moved in lessons": ({}, {}, lambda: patch.object(choir, "MOVED", 0)),
+    "the plan of each beat": ({}, {}, lambda: silent("welcome")),
+    "parallels shown": ({}, {}, lambda: silent("parallels")),
+    "judges of bars and beats": ({}, {}, lambda: patch.dict(MODELS, choir=(choir.ChoirGenerator, SingleJudge))),
+    "blurred codes": ({"augment": None}, {}, None),
+    "pairs in the loss": ({"loss": "non_saturating"}, {}, None),
+    "R1 and R2": ({"penalty": None}, {}, None),
+    "the average of weights": ({"ema": 0.0}, {}, None),
+    "questions": ({}, {}, lambda: patch.object(choir, "LEFT_OUT", 1.0)),
 }
 
 
-def build(part: str, seed: int) -> AdversarialGame:
+@contextmanager
+def without(part: str, seed: int) -> Iterator[AdversarialGame]:
     """The recipe's game without a part."""
-    networks, settings = PARTS[part]
-    generator, discriminator = MODELS["convnet"]
-    MODELS["convnet"] = (networks.get("generator", generator), networks.get("discriminator", discriminator))
-    try:
-        return recipes.game(replace(RECIPES["chorales"], game={**RECIPES["chorales"].game, **settings}), seed)
-    finally:
-        MODELS["convnet"] = (generator, discriminator)
+    settings, sizes, patched = PARTS[part]
+    recipe = RECIPES["choir"]
+    with ExitStack() as stack:
+        if patched:
+            stack.enter_context(patched())
+        options = {**recipe.game, "lessons": LESSONS, **settings}
+        yield recipes.game(replace(recipe, game=options, generator={**recipe.generator, **sizes}), seed)
 
 
 def train(task: tuple[str, int]) -> None:
     """Train without a part, judge, and keep the numbers."""
     part, seed = task
     torch.set_num_threads(1)
-    game = build(part, seed)
-    recipe = RECIPES["chorales"]
+    recipe = RECIPES["choir"]
     config = TrainConfig(steps=UPDATES, seed=seed, **recipe.config)
     batch = recipes.batches(recipe, config)
-    begin = time.process_time()
-    fit(game, batch, config, progress=False)
-    cost = time.process_time() - begin
+    with without(part, seed) as game:
+        begin = time.process_time()
+        fit(game, batch, config, progress=False)
+        cost = time.process_time() - begin
+        roll = to_roll(game.sample(N_CLIPS))
     real = against()
-    roll = to_roll(game.sample(N_CLIPS))
     features = real.space(roll)
     rows = np.sort(np.random.default_rng(seed).permutation(len(real.held_out))[:N_CLIPS])
     held_out = real.space(real.held_out.select(rows).roll)

@@ -2,8 +2,9 @@
 
 Trains every model on the same chorales for the same processor time on one core, three seeds each, and judges what it
 has become with `ganmusic.evaluation`. Processor time means updates times what one update costs, which is measured once
-for each recipe when nothing else runs; watching and saving are not counted. While a network trains its distance to
-validation music is kept, a curve of quality against cost, and a clip from the same noise after some minutes.
+for each recipe when nothing else runs, and lessons likewise; watching and saving are not counted. While a network
+trains its distance to validation music is kept, a curve of quality against cost, and a clip from the same noise after
+some minutes.
 
 Every finished run is written into ``book/contest.json`` at once, and is not run again while it stands there: the
 contest can be interrupted, moved to another machine and gone on with. The networks are in ``runs/contest`` while they
@@ -37,7 +38,8 @@ RUNS = ROOT / "runs" / "contest"
 
 #: What takes part, by recipe.
 TITLES = {
-    "chorales": "ours",
+    "choir": "ours: the choir, on codes of beats",
+    "chorales": "ours: the convolutional pair, on notes",
     "mlp": "plain network (MLP)",
     "musegan_small": "MuseGAN, small",
     "musegan_jamming": "MuseGAN, jamming",
@@ -50,7 +52,7 @@ TITLES = {
 MINUTES = 20
 SEEDS = (0, 1, 2)
 #: What is also trained for an hour, one seed, to be heard.
-HOUR = ("chorales", "musegan_small")
+HOUR = ("choir", "musegan_small")
 #: Minutes after which a clip is kept.
 MARKS = (1, 5, 20, 60)
 #: Updates that a cost is measured over, and how often: all recipes in turn, so that a slow minute of the machine hits
@@ -77,21 +79,48 @@ def runs() -> list[Run]:
     return [Run(name, seed) for seed in SEEDS for name in TITLES] + [Run(name, 0, 60) for name in HOUR]
 
 
-def costs(names: list[str]) -> dict[str, float]:
-    """Seconds of processor time that one update of each recipe takes, on one thread."""
+def costs(names: list[str]) -> dict[str, tuple[float, float]]:
+    """Seconds of processor time that one update of each recipe takes, on one thread, and those that a lesson adds."""
     games = {}
     for name in names:
         config = TrainConfig(steps=1, **RECIPES[name].config)
         games[name] = recipes.game(RECIPES[name]), recipes.batches(RECIPES[name], config)
-    found = dict.fromkeys(names, float("inf"))
+        games[name][0].n_updates = games[name][0].lessons  # they are over
+    found = {name: [float("inf"), float("inf") if game.lessons else 0.0] for name, (game, _) in games.items()}
     for turn in range(N_TIMES + 1):
         for name, (game, batch) in games.items():
-            begin = time.process_time()
-            for step in range(N_TIMED):
-                game.step(batch(step))
-            if turn:  # the first is for getting warm
-                found[name] = min(found[name], (time.process_time() - begin) / N_TIMED)
-    return found
+            for kind, update in enumerate((game.step, game.teach)[: 1 + bool(game.lessons)]):
+                begin = time.process_time()
+                for step in range(N_TIMED):
+                    update(batch(step))
+                if turn:  # the first is for getting warm
+                    found[name][kind] = min(found[name][kind], (time.process_time() - begin) / N_TIMED)
+    return {name: (update, lesson) for name, (update, lesson) in found.items()}
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Tells the processor time of a run's updates, the first of which have lessons.
+
+    Parameters
+    ----------
+    update, lesson : float
+        Seconds that each takes.
+    lessons : int
+    """
+
+    update: float
+    lesson: float = 0.0
+    lessons: int = 0
+
+    def minutes(self, step: int) -> float:
+        """When an update is done."""
+        return (step * self.update + min(step, self.lessons) * self.lesson) / 60
+
+    def step(self, minutes: float) -> int:
+        """The last update that is done by then."""
+        within = int(60 * minutes / (self.update + self.lesson))
+        return within if within < self.lessons else int((60 * minutes - self.lessons * self.lesson) / self.update)
 
 
 class Results:
@@ -132,14 +161,14 @@ def train(name: str) -> None:
     """Train a network or go on with it, judge it, and keep what it was like."""
     torch.set_num_threads(1)
     run = next(each for each in runs() if each.name == name)
-    per_update = RESULTS.read()["costs"][run.recipe]
-    # Watched, saved and heard by the minute.
-    minute = round(60 / per_update)
-    every = {"watch_every": minute, "save_every": minute, "sample_every": minute}
     recipe = RECIPES[run.recipe]
+    clock = Clock(*RESULTS.read()["costs"][run.recipe], recipe.game.get("lessons", 0))
+    # Watched, saved and heard about once a minute.
+    minute = clock.step(1)
+    every = {"watch_every": minute, "save_every": minute, "sample_every": minute}
     RECIPES[run.recipe] = replace(recipe, config={**recipe.config, **every})
     folder = RUNS / name
-    steps = minute * run.minutes
+    steps = clock.step(run.minutes)
     begun = (folder / "config.json").exists()
     recipes.train(run.recipe, folder, steps=steps, seed=run.seed, threads=1, resume=begun, progress=False)
     report = evaluate(clips_of_run(folder), against()).to_dict()
@@ -151,15 +180,16 @@ def train(name: str) -> None:
         "seed": run.seed,
         "minutes": run.minutes,
         "updates": steps,
-        "curve": [[step // minute, rounded(score)] for step, score in scores.items()],
+        "curve": [[rounded(clock.minutes(step)), rounded(score)] for step, score in scores.items()],
         "best": min(scores, key=lambda step: scores[step]),
         "values": {row["name"]: rounded(row["value"]) for row in rows},
         "passed": {row["name"]: row["passed"] for row in rows},
         "innovative": report["verdict"]["innovative"],
     }
     if run.seed == 0:
-        marks = [mark for mark in MARKS if mark <= run.minutes]
-        finished["clips"] = {str(mark): notes(folder, mark * minute) for mark in marks}
+        heard = [minute * k for k in range(1, steps // minute + 1)] + [steps]
+        last = {mark: max(step for step in heard if step <= clock.step(mark)) for mark in MARKS if mark <= run.minutes}
+        finished["clips"] = {str(mark): notes(folder, step) for mark, step in last.items()}
     RESULTS.add("runs", name, finished)
     print(f"{name}: distance {finished['values']['frechet_distance']}", flush=True)
 
@@ -184,7 +214,7 @@ def main() -> None:
     chosen = [run for run in runs() if not options.names or run.name in options.names]
     known = RESULTS.read()["costs"]
     for recipe, seconds in costs(sorted({run.recipe for run in chosen} - known.keys())).items():
-        RESULTS.add("costs", recipe, rounded(seconds))
+        RESULTS.add("costs", recipe, [rounded(each) for each in seconds])
     left = [run.name for run in chosen if run.name not in RESULTS.read()["runs"]]
     with get_context("spawn").Pool(max(1, options.jobs)) as pool:
         pool.map(train, left, chunksize=1)

@@ -161,6 +161,11 @@ def rand(shape: tuple[int, ...], like: Tensor) -> Tensor:
     return part(torch.rand(world_size() * shape[0], *shape[1:])).to(like)
 
 
+def randn(shape: tuple[int, ...], like: Tensor) -> Tensor:
+    """Normal numbers, drawn as those of `rand` are."""
+    return part(torch.randn(world_size() * shape[0], *shape[1:])).to(like)
+
+
 class _Sum(torch.autograd.Function):
     """Sum of a tensor over the ranks. Each rank's loss depends on each rank's tensor, so its gradient is summed too."""
 

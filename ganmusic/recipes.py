@@ -42,6 +42,7 @@ from ganmusic.files import atomic_path
 from ganmusic.losses import one_sided
 from ganmusic.metrics.distribution import FeatureSpace, frechet_distance
 from ganmusic.models import MODELS
+from ganmusic.models.choir import blur
 from ganmusic.models.convnet import hide_voices
 from ganmusic.models.mlp import BINARY_CROSS_ENTROPY
 from ganmusic.models.musegan import jamming_penalty
@@ -207,7 +208,7 @@ RECIPES: dict[str, Recipe] = {
         corpus="chorales",
         model="choir",
         steps=9000,
-        game={**_CONVNET, "missed": 0.1},
+        game={**_CONVNET, "augment": partial(blur, deviation=0.15), "lessons": 3000},
         config={"batch_size": 16},
         programs=_STRINGS,
     ),

@@ -86,7 +86,10 @@ class AdversarialGame:
     It is played on the device that the networks are on. Of several processes (`ganmusic.parallel`) each is given the
     whole batch and computes its part of it; the losses are those of the whole.
 
-    One with a schedule of its own has a method ``updated()``, which is called after each step.
+    One that plays about something else than rolls has a method ``see(real, asked)``: what the discriminator is shown of
+    real rolls, as the generator, when it is called, returns what it is shown of its own. One that learns something by
+    itself has ``learn(real)``, a loss; for its first updates it does so as well. One with a schedule of its own has
+    ``updated()``, which is called after each step.
 
     Parameters
     ----------
@@ -115,8 +118,10 @@ class AdversarialGame:
         Bound each layer of the discriminator by its largest singular value (`spectral_norm`).
     matching : sequence of float
         Weights of feature matching, one for each tensor of ``discriminator.features(rolls)``, in the generator's loss.
-    missed : float
-        Weight of ``generator.missed(fake, asked)``, how far it missed what it was asked, in the generator's loss.
+    lessons : int
+        Updates, the first ones, in which the generator also learns by itself, at a rate that falls to nothing.
+    lesson_rate : float
+        Learning rate of the first of them.
     precision : str
         One of `PRECISIONS`: that of the networks' larger operations. Half the bytes are faster where the device is made
         for it; a penalty, whose gradient is differentiated again, is computed in float32.
@@ -149,7 +154,8 @@ class AdversarialGame:
         clip: float | None = None,
         spectral: bool = False,
         matching: Sequence[float] = (),
-        missed: float = 0.0,
+        lessons: int = 0,
+        lesson_rate: float = 2e-3,
         precision: str = "float32",
     ) -> None:
         self.generator, self.discriminator = generator, discriminator
@@ -157,7 +163,8 @@ class AdversarialGame:
         self.penalty, self.penalty_weight, self.penalty_every = penalty, penalty_weight, penalty_every
         self.augment, self.learning_rate, self.ema = augment, learning_rate, ema
         self.discriminator_steps, self.generator_steps = discriminator_steps, generator_steps
-        self.clip, self.matching, self.missed = clip, tuple(matching), missed
+        self.clip, self.matching = clip, tuple(matching)
+        self.lessons, self.lesson_rate = lessons, lesson_rate
         self.precision = precision
         self.is_asked = hasattr(generator, "ask")
         self.mixes_samples = any(isinstance(layer, _BatchNorm) for layer in discriminator.modules())
@@ -198,8 +205,8 @@ class AdversarialGame:
             )
         if self.matching and not hasattr(self.discriminator, "features"):
             raise ValueError("this discriminator has no features to match")
-        if self.missed and not hasattr(self.generator, "missed"):
-            raise ValueError("this generator does not measure how far it missed what it was asked")
+        if self.lessons and not hasattr(self.generator, "learn"):
+            raise ValueError("this generator has no lessons to learn")
 
     def step(self, batch: Tensor, scale: float = 1.0) -> dict[str, float]:
         """Update the discriminator, then the generator; return both losses and the mean logits.
@@ -216,24 +223,37 @@ class AdversarialGame:
         ValueError
             If the batch cannot be shared out evenly among the discriminator's updates, and these among the processes.
         """
-        for optimizer in (self.generator_optimizer, self.discriminator_optimizer):
-            for group in optimizer.param_groups:
-                group["lr"] = self.learning_rate * scale
         self.check_batch(len(batch))
         row: dict[str, float] = {}
+        if self.n_updates < self.lessons:
+            row |= self.teach(batch)
+        for optimizer in (self.generator_optimizer, self.discriminator_optimizer):
+            _set_rate(optimizer, self.learning_rate * scale)
         for chunk in self._placed(batch).chunk(self.discriminator_steps):
-            real, asked = parallel.part(chunk), self._asked(chunk)
+            asked = self._asked(chunk)
+            real = self._shown(parallel.part(chunk), asked)
             fake = self._draw(len(chunk), asked)
             row |= self._update_discriminator(real, fake.detach())
         for k in range(self.generator_steps):
             # Drawn once: the generator is first graded on the same fakes that the discriminator has learned from.
             fake = fake if k == 0 else self._draw(len(chunk), asked)
-            row |= self._update_generator(real, fake, asked)
+            row |= self._update_generator(real, fake)
         self._average()
         self.n_updates += 1
         if hasattr(self.generator, "updated"):
             self.generator.updated()  # type: ignore[operator]
         return row
+
+    def teach(self, batch: Tensor) -> dict[str, float]:
+        """Give the generator its next lesson."""
+        _set_rate(self.generator_optimizer, self.lesson_rate * max(0.0, 1 - self.n_updates / self.lessons))
+        loss: Tensor = self.generator.learn(parallel.part(self._placed(batch)))  # type: ignore[operator]
+        # What the lesson does not touch has no gradient, and stays as it is.
+        self.generator_optimizer.zero_grad()
+        loss.backward()
+        parallel.average_gradients(self.generator)
+        self.generator_optimizer.step()
+        return {"lesson_loss": loss.item()}
 
     def check_batch(self, n: int) -> None:
         """Refuse a batch of `n` that cannot be shared out evenly, as `step` would."""
@@ -254,6 +274,12 @@ class AdversarialGame:
     def _asked(self, chunk: Tensor) -> Tensor | None:
         """What all processes' rolls ask, so that all keep the same examples."""
         return self._placed(self.generator.ask(chunk)) if self.is_asked else None  # type: ignore[operator]
+
+    def _shown(self, real: Tensor, asked: Tensor | None) -> Tensor:
+        """What the discriminator is shown of this process's real rolls."""
+        if not hasattr(self.generator, "see"):
+            return real
+        return self._placed(self.generator.see(real, None if asked is None else parallel.part(asked)))  # type: ignore[operator]
 
     def _draw(self, n: int, asked: Tensor | None) -> Tensor:
         """Generate this process's part of `n` rolls that answer what was `asked`."""
@@ -305,10 +331,9 @@ class AdversarialGame:
             clip_weights(self.discriminator, self.clip)
         return row
 
-    def _update_generator(self, real: Tensor, fake: Tensor, asked: Tensor | None) -> dict[str, float]:
+    def _update_generator(self, real: Tensor, fake: Tensor) -> dict[str, float]:
         # Frozen: the gradient passes through the discriminator, and none is kept for its weights.
         self.discriminator.requires_grad_(False)
-        answered = fake
         real, fake = self._seen(real, fake)
         with torch.no_grad():
             real_logits = parallel.gather(self._judge(real))
@@ -321,11 +346,6 @@ class AdversarialGame:
                 matching = weight * feature_matching(one, other)
                 row["matching"] = row.get("matching", 0.0) + matching.item()
                 loss = loss + matching
-        if self.missed:
-            # Of the whole: among those that were asked a question, some parts of a batch may have more than others.
-            missed = self.generator.missed(parallel.gather(answered), asked)  # type: ignore[operator]
-            row["missed"] = missed.item()
-            loss = loss + self.missed * missed
         self.generator_optimizer.zero_grad()
         loss.backward()
         parallel.average_gradients(self.generator)
@@ -394,6 +414,11 @@ class AdversarialGame:
                 index, moment = key.split(".", 1)
                 moments.setdefault(int(index), {})[moment] = value.clone()
             optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
 
 
 @dataclass(frozen=True)

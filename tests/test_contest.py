@@ -38,7 +38,7 @@ def found():
     note = [[0, 0, 16, 60], [3, 0, 16, 48]]
     return {
         "facts": {"minutes": 20},
-        "costs": {"far": 0.5, "near": 0.25},
+        "costs": {"far": [0.5, 0.0], "near": [0.25, 0.1]},
         "runs": {
             "far-0-20": run("far <b>", "far", 0, 400.0, clips={"1": [], "20": note}),
             "near-0-20": run("near", "near", 0, 30.0, clips={"20": note}),
@@ -82,9 +82,18 @@ def test_every_mark_can_be_heard_once(found):
 
 
 def test_costs_are_those_of_an_update():
-    found = contest.costs(["toy"])
-    assert list(found) == ["toy"]
-    assert 0 < found["toy"] < 5
+    found = contest.costs(["toy", "choir"])
+    assert list(found) == ["toy", "choir"]
+    assert 0 < found["toy"][0] < 5
+    assert found["toy"][1] == 0 < found["choir"][1]
+
+
+def test_lessons_are_on_the_clock():
+    """Six seconds an update and six more for each of the first ten."""
+    clock = contest.Clock(6.0, 6.0, 10)
+    assert [clock.minutes(step) for step in (0, 5, 10, 20)] == [0, 1, 2, 3]
+    assert [clock.step(minutes) for minutes in (0, 1, 2, 3)] == [0, 5, 10, 20]
+    assert clock.step(2.15) == 11
 
 
 def test_a_run_is_trained_judged_and_kept_once(tmp_path, monkeypatch, capsys):
@@ -100,7 +109,7 @@ def test_a_run_is_trained_judged_and_kept_once(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(contest, "RECIPES", dict(recipes.RECIPES))
     monkeypatch.setattr(recipes, "RECIPES", contest.RECIPES)
     (tmp_path / "runs").mkdir()
-    contest.RESULTS.add("costs", "toy", 30.0)  # two updates a minute
+    contest.RESULTS.add("costs", "toy", [30.0, 0.0])  # two updates a minute
     contest.train("toy-0-20")
     kept = json.loads((tmp_path / "contest.json").read_text())["runs"]["toy-0-20"]
     assert kept["updates"] == 40

@@ -22,7 +22,9 @@ VOICES = ("soprano", "alto", "tenor", "bass")
 def composer():
     """A small choir that has learned nothing and remembers clips of 10 to 20 notes a bar."""
     torch.manual_seed(0)
-    generator = ChoirGenerator(n_latent=8, channels=(16, 16, 8, 8, 8)).eval()
+    generator = ChoirGenerator(n_latent=8, n_codes=6, channels=(16, 16, 8), hidden=16).eval()
+    for voice in generator.decoder.voices:  # which would else hold their first notes to the end
+        voice[-1].bias.data = torch.randn_like(voice[-1].bias)
     rows = torch.zeros(100, generator.examples.rows.shape[1])
     rows[:, 0] = torch.linspace(-0.05, 0.05, 100)
     rows[:, 1] = torch.linspace(10, 20, 100)

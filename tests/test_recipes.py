@@ -266,7 +266,7 @@ def test_every_recipe_builds_networks_that_fit_its_data(recipe):
     players = recipes.game(recipe, seed=1)
     config = TrainConfig(steps=2, **{**recipe.config, "batch_size": 3})
     batch = recipes.batches(recipe, config)(0)
-    assert batch.shape == players.generator(players.generator.latent(3)).shape
+    assert batch.shape == players.sample(3).shape
     assert recipe.programs is None or len(recipe.programs) == batch.shape[2]
     row = players.step(batch)
     assert all(np.isfinite(value) for value in row.values())

@@ -136,8 +136,8 @@ def test_parts_that_do_not_fit_are_refused():
         AdversarialGame(MLPGenerator(), MLPDiscriminator(), "hinge")
     with pytest.raises(ValueError, match="no features to match"):
         tiny_game(matching=(0.1,))
-    with pytest.raises(ValueError, match="does not measure how far it missed"):
-        tiny_game(missed=1.0)
+    with pytest.raises(ValueError, match="no lessons to learn"):
+        tiny_game(lessons=1)
     with pytest.raises(ValueError, match="are at least 1"):
         tiny_game(discriminator_steps=0)
     mixing = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(2 * 4 * 4 * 16 * 48, 4), torch.nn.BatchNorm1d(4))
@@ -182,6 +182,7 @@ class Told(Pitch):
     def __init__(self):
         super().__init__()
         self.examples = Examples(3, 1)
+        self.learned = torch.nn.Parameter(torch.tensor(0.0))
 
     def ask(self, real):
         self.examples.keep(real[:, :1])
@@ -194,8 +195,11 @@ class Told(Pitch):
     def sample(self, z, asked=None):
         return self(z, asked)
 
-    def missed(self, fake, asked):
-        return (fake - asked).square().mean()
+    def see(self, real, asked):
+        return 10 * real + asked
+
+    def learn(self, real):
+        return (self.learned - real).square().mean()
 
 
 def test_each_player_updates_as_often_as_it_is_told():
@@ -211,18 +215,27 @@ def test_each_player_updates_as_often_as_it_is_told():
     assert steps == [3, 2]
 
 
-def test_matching_and_what_was_missed_are_in_the_generators_loss():
-    """Real 2, asked 2, generated 0.5 + 2: features differ by 0.5 and 1, and the miss is 0.25."""
-    game = AdversarialGame(Told(), Pitch(), matching=(0.1, 0.01), missed=3.0)
+def test_matching_is_in_the_generators_loss():
+    """Real 2, generated 0.5: features differ by 1.5 and 3."""
+    game = AdversarialGame(Pitch(), Pitch(), matching=(0.1, 0.01))
     row = game.step(torch.full((4, 1), 2.0))
-    assert row["matching"] == pytest.approx(0.1 * 0.25 + 0.01 * 1.0)
-    assert row["missed"] == pytest.approx(0.25)
-    before = row["generator_loss"]
-    # Both pull the weight down; the adversarial loss alone would have pushed it up.
-    assert game.generator.weight.item() < 0.5
-    alone = AdversarialGame(Told(), Pitch())
-    assert alone.step(torch.full((4, 1), 2.0))["generator_loss"] == before
-    assert alone.generator.weight.item() > 0.5
+    assert row["matching"] == pytest.approx(0.1 * 1.5**2 + 0.01 * 3.0**2)
+
+
+def test_a_generator_says_what_is_seen_of_real_music():
+    """Real 2, asked 2: the discriminator is shown 22."""
+    game = AdversarialGame(Told(), Pitch())
+    assert game.step(torch.full((4, 1), 2.0))["real_logit"] == pytest.approx(22 * 0.5)
+
+
+def test_lessons_come_first_and_then_end():
+    """Adam moves a weight by its rate: 0.2, then half of that; nothing else learns from a lesson."""
+    game = AdversarialGame(Told(), Pitch(), lessons=2, lesson_rate=0.2, learning_rate=1e-9, betas=(0.0, 0.0))
+    real = torch.full((4, 1), 2.0)
+    rows = [game.step(real) for _ in range(3)]
+    assert [row.get("lesson_loss") for row in rows] == [pytest.approx(4.0), pytest.approx(1.8**2), None]
+    assert game.generator.learned.item() == pytest.approx(0.3, abs=1e-6)
+    assert game.generator.weight.item() == pytest.approx(0.5, abs=1e-6)
 
 
 def test_what_real_music_asks_reaches_the_generator_and_its_average():
@@ -434,5 +447,5 @@ def test_the_plain_network_learns_its_objective():
         fake = game._draw(len(real), None)
     losses = [game._update_discriminator(real, fake)["discriminator_loss"] for _ in range(8)]
     assert losses[-1] < 0.9 * losses[0]
-    losses = [game._update_generator(real, game._draw(len(real), None), None)["generator_loss"] for _ in range(8)]
+    losses = [game._update_generator(real, game._draw(len(real), None))["generator_loss"] for _ in range(8)]
     assert losses[-1] < losses[0]

@@ -15,7 +15,22 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot, pad
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
-__all__ = ["Examples", "at_least_float32", "initialise", "planes", "straight_through_argmax", "straight_through_step"]
+__all__ = [
+    "Examples",
+    "at_least_float32",
+    "bar_latents",
+    "initialise",
+    "planes",
+    "straight_through_argmax",
+    "straight_through_step",
+]
+
+
+def bar_latents(n: int, n_bars: int, n_latent: int, generator: torch.Generator | None = None) -> Tensor:
+    """Draw a latent for each bar ``(n, n_bars, n_latent)``, whose first half is the same in all bars of a clip."""
+    own = torch.randn(n, n_bars, n_latent // 2, generator=generator)
+    shared = torch.randn(n, 1, n_latent - n_latent // 2, generator=generator)
+    return torch.cat([shared.expand(-1, n_bars, -1), own], -1)
 
 
 def initialise(network: nn.Module, slope: float = 0.2) -> None:

@@ -1,22 +1,42 @@
-"""The project's own pair: the convolutional network, told what to sing.
+"""The project's own pair: a choir that plans in beats and sings in notes.
+
+Notes are awkward for a generative adversarial network: they are there or not, and no small change leads from one to
+another. So the choir learns to write first. An encoder folds each beat of real music into a few numbers, its *code*,
+and a decoder writes a code out as notes, voice after voice, each hearing those above it and what was sung just before:
+a variational autoencoder (Kingma & Welling 2014). The game is played about sequences of codes, which may be moved by
+as little as one likes. The generator makes them of noise, the discriminator compares them with those of real clips,
+and the decoder is needed only to be heard. An autoencoder and a game in one is the idea of the VAE-GAN (Larsen et al.
+2016); this one meets on the autoencoder's codes, as a latent GAN does (Achlioptas et al. 2018).
 
 Four things can be asked of it, each of them or none: the mode, how many notes there are, how high they lie, and a bar
 to go on from. In training it is asked what real clips have, and each question is left out at random, so that it learns
-to answer any of them and to be free where nothing is asked. What a clip has is measured on its notes by functions with
-a gradient (`heard`); that is also how the generator learns to obey: how far it misses is part of its loss.
+to answer any of them and to be free where nothing is asked. The discriminator is shown what was asked as well, and so
+compares with real clips that have just that (Mirza & Osindero 2014).
 """
 
 from __future__ import annotations
 
+from math import prod
+
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import one_hot
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, leaky_relu, one_hot, pad
 
 from ganmusic.keys import PROFILES
-from ganmusic.models.blocks import Examples, initialise
-from ganmusic.models.convnet import ConvGenerator, Given, Residual, factors, n_relations, relations
+from ganmusic.models.blocks import Examples, bar_latents, initialise
+from ganmusic.models.convnet import HOLD, Residual, activation, factors, quiet_residuals, standardise, welcome
+from ganmusic.parallel import randn
 
-__all__ = ["CONTROLS", "ChoirGenerator", "given_bar", "heard"]
+__all__ = [
+    "CONTROLS",
+    "BeatDecoder",
+    "BeatEncoder",
+    "ChoirDiscriminator",
+    "ChoirGenerator",
+    "blur",
+    "given_bar",
+    "heard",
+]
 
 #: What can be asked for with a number, in the order of `heard`.
 CONTROLS = ("mode", "density", "register")
@@ -26,6 +46,10 @@ LEAST_SPREAD = (0.01, 0.5, 0.5)
 LEFT_OUT = 0.5
 #: Clips that are remembered to know what is usual.
 N_EXAMPLES = 256
+#: Semitones by which music is moved, up or down, when the autoencoder learns: a beat is the same in any key.
+MOVED = 5
+#: Weight of a step's pitch where nothing begins, in the autoencoder's loss: it is not heard, but helps to learn.
+UNHEARD = 0.1
 
 
 def heard(rolls: Tensor) -> Tensor:
@@ -58,24 +82,257 @@ def given_bar(bar: Tensor) -> Tensor:
     First each voice's pitch at each step, from 0, where silence is the number of pitches; then whether it begins there,
     1 or 0; silence begins at each step.
     """
-    sounding, onset = bar.unbind(1)
+    pitch, begin = _choices(*bar.unbind(1))
+    return torch.cat([pitch.flatten(1).to(bar.dtype), begin.flatten(1)], 1)
+
+
+def _choices(sounding: Tensor, onset: Tensor) -> tuple[Tensor, Tensor]:
+    """Planes ``(..., step, pitch)`` as each step's pitch ``(..., step)`` (silence: one more), and whether it begins."""
     silent = 1 - sounding.sum(-1, keepdim=True).clamp(max=1)
     pitch = torch.cat([sounding, silent], -1).argmax(-1)
-    begin = (onset.sum(-1) + silent.squeeze(-1)).clamp(max=1)
-    return torch.cat([pitch.flatten(1), begin.flatten(1)], 1)
+    return pitch, (onset.sum(-1) + silent.squeeze(-1)).clamp(max=1)
 
 
-class ChoirGenerator(ConvGenerator):
-    """Latents, one a bar, and what is asked for, to the voices of a clip.
+class BeatEncoder(nn.Module):
+    """Beats to codes: mean and logarithm of the variance of each number.
+
+    Parameters
+    ----------
+    n_tracks, n_pitches, steps_per_beat, n_codes : int
+        Voices, pitches of the grid, steps of a beat, and numbers of its code.
+    hidden : int
+        Width of the layers in between.
+    """
+
+    def __init__(self, n_tracks: int, n_pitches: int, steps_per_beat: int, n_codes: int, hidden: int = 192) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv1d(n_tracks * (n_pitches + 1), hidden, steps_per_beat, steps_per_beat),
+            nn.LeakyReLU(0.2),
+            nn.Conv1d(hidden, hidden, 1),
+            nn.LeakyReLU(0.2),
+            nn.Conv1d(hidden, 2 * n_codes, 1),
+        )
+        initialise(self)
+
+    def forward(self, sounding: Tensor, onset: Tensor) -> tuple[Tensor, Tensor]:
+        """Both planes ``(batch, track, time, pitch)`` to means and log variances ``(batch, n_codes, beat)``."""
+        x = torch.cat([sounding.transpose(2, 3).flatten(1, 2), onset.sum(-1)], 1)
+        mean, variance = self.layers(x).chunk(2, 1)
+        return mean, (variance - 2).clamp(-8, 4)
+
+
+class BeatDecoder(nn.Module):
+    """Codes to notes, beat after beat, and in each beat voice after voice.
+
+    A voice hears what the voices before it sing in this beat, and what all sang on the step before it. It is shown
+    which pitches would make it move in parallel fifths or octaves with a voice that has chosen, and learns what to
+    think of them.
+
+    Parameters
+    ----------
+    n_tracks, n_pitches, steps_per_beat, n_codes : int
+        See `BeatEncoder`.
+    hidden : int
+        Width of the layers in between.
+    """
+
+    def __init__(self, n_tracks: int, n_pitches: int, steps_per_beat: int, n_codes: int, hidden: int = 160) -> None:
+        super().__init__()
+        self.n_tracks, self.n_pitches, self.steps_per_beat = n_tracks, n_pitches, steps_per_beat
+        self.read = nn.Sequential(nn.Conv1d(n_codes, hidden, 3, padding=1), Residual(hidden), nn.LeakyReLU(0.2))
+        # As in `ConvGenerator`: where each voice's line runs, and how welcome each pitch class is.
+        self.plan = nn.Conv1d(n_codes, n_tracks + 12, 1)
+        self.centre = nn.Parameter(torch.linspace(0.75, 0.25, n_tracks) * n_pitches)
+        # For each step: every pitch, silence, and whether what sounds is held; fifths and octaves with other voices.
+        self.outputs = [(n_pitches + 2, 2 * voice) for voice in range(n_tracks)]
+        self.voices = nn.ModuleList(
+            nn.Sequential(
+                nn.Linear(hidden + (n_tracks + voice * steps_per_beat) * n_pitches, hidden),
+                nn.LeakyReLU(0.2),
+                nn.Linear(hidden, sum(outputs) * steps_per_beat),
+            )
+            for voice, outputs in enumerate(self.outputs)
+        )
+        initialise(self)
+        quiet_residuals(self)
+        for voice in self.voices:
+            bias = voice[-1].bias.data.unflatten(0, (steps_per_beat, -1))  # type: ignore[index]
+            bias[:, n_pitches + 1] = HOLD
+
+    def setting(self, codes: Tensor) -> tuple[Tensor, Tensor]:
+        """What codes ``(batch, n_codes, beat)`` tell all voices, ``(batch, beat, hidden)``, and how welcome they make
+        pitches, ``(batch, beat, track, step, pitch)``.
+        """
+        pitches = welcome(self.plan(codes), self.centre, self.n_pitches, self.steps_per_beat)
+        pitches = pitches.permute(0, 3, 1, 2).unflatten(1, (-1, self.steps_per_beat)).transpose(2, 3)
+        return self.read(codes).transpose(1, 2), pitches
+
+    def scores(self, told: Tensor, pitches: Tensor, before: Tensor, above: Tensor) -> tuple[Tensor, Tensor]:
+        """What the next voice thinks of its choices.
+
+        Parameters
+        ----------
+        told, pitches : Tensor
+            See `setting`; of the pitches this voice's own ``(batch, beat, step, pitch)``.
+        before : Tensor [shape=(batch, beat, track, pitch)]
+            What all voices sang on the step before each beat.
+        above : Tensor [shape=(batch, beat, voice, step, pitch)]
+            What the voices that have chosen sing in it.
+
+        Returns
+        -------
+        scores : Tensor [shape=(batch, beat, step, pitch + 1)]
+            Of every pitch and of silence.
+        hold : Tensor [shape=(batch, beat, step)]
+            Logits of holding what sounds instead.
+        """
+        voice = above.shape[2]
+        x = self.voices[voice](torch.cat([told, before.flatten(2), above.flatten(2)], 2))
+        each, parallel = x.unflatten(2, (self.steps_per_beat, -1)).split(self.outputs[voice], -1)
+        forbidden = parallels(before[:, :, voice], before[:, :, :voice], above[:, :, :, 0])
+        liked = pitches + parallel @ forbidden
+        return standardise(each[..., :-1]) + pad(liked, (0, 1)), each[..., -1]
+
+    def forward(self, codes: Tensor, sounding: Tensor) -> tuple[Tensor, Tensor]:
+        """Score real choices, for all beats at once.
+
+        Parameters
+        ----------
+        codes : Tensor [shape=(batch, n_codes, beat)]
+        sounding : Tensor [shape=(batch, track, time, pitch)]
+            The notes that the codes are of: what each voice then hears.
+
+        Returns
+        -------
+        scores, hold : Tensor [shape=(batch, track, time, pitch + 1)], Tensor [shape=(batch, track, time)]
+        """
+        told, pitches = self.setting(codes)
+        beats = sounding.unflatten(2, (-1, self.steps_per_beat)).transpose(1, 2)  # (batch, beat, track, step, pitch)
+        before = pad(beats[:, :-1, :, -1], (0, 0, 0, 0, 1, 0))
+        scores, hold = zip(
+            *(
+                self.scores(told, pitches[:, :, voice], before, beats[:, :, :voice])
+                for voice in range(self.n_tracks)
+            ),
+            strict=True,
+        )
+        return torch.stack([each.flatten(1, 2) for each in scores], 1), torch.stack([h.flatten(1) for h in hold], 1)
+
+    @torch.no_grad()
+    def sing(self, codes: Tensor, given: Tensor | None = None, is_given: Tensor | None = None) -> Tensor:
+        """Write codes out as notes.
+
+        Parameters
+        ----------
+        codes : Tensor [shape=(batch, n_codes, beat)]
+        given : Tensor, optional [shape=(batch, plane, track, step, pitch)]
+            What the voices begin with, whatever their codes.
+        is_given : Tensor, optional [shape=(batch,)]
+            1 for the clips that do, else 0.
+
+        Returns
+        -------
+        Tensor [shape=(batch, plane, track, time, pitch)]
+            Zeros and ones.
+        """
+        told, pitches = self.setting(codes)
+        n, n_beats, _ = told.shape
+        n_given = 0 if given is None else given.shape[3] // self.steps_per_beat
+        before = codes.new_zeros(n, 1, self.n_tracks, self.n_pitches)
+        sung = []
+        for beat in range(n_beats):
+            now = slice(beat, beat + 1)
+            planes = codes.new_zeros(n, 2, 0, self.steps_per_beat, self.n_pitches)
+            for voice in range(self.n_tracks):
+                scores, hold = self.scores(told[:, now], pitches[:, now, voice], before, planes[:, :1])
+                one = held_line(scores[:, 0], hold[:, 0] <= 0, before[:, 0, voice] if beat else None)
+                if given is not None and is_given is not None and beat < n_given:
+                    steps = slice(beat * self.steps_per_beat, (beat + 1) * self.steps_per_beat)
+                    one = torch.where(is_given[:, None, None, None] > 0, given[:, :, voice, steps], one)
+                planes = torch.cat([planes, one.unsqueeze(2)], 2)
+            before = planes[:, :1, :, -1]
+            sung.append(planes)
+        return torch.cat(sung, 3)
+
+
+def held_line(scores: Tensor, begin: Tensor, before: Tensor | None) -> Tensor:
+    """Take up the best choice where something begins, else hold what sounded.
+
+    Parameters
+    ----------
+    scores : Tensor [shape=(batch, step, pitch + 1)]
+    begin : Tensor [shape=(batch, step)]
+        Booleans; without anything before, the first step begins in any case.
+    before : Tensor, optional [shape=(batch, pitch)]
+        What sounded on the step before.
+
+    Returns
+    -------
+    Tensor [shape=(batch, plane, step, pitch)]
+        Sounding, and where it begins.
+    """
+    choice = one_hot(scores.argmax(-1), scores.shape[-1])[..., :-1].to(scores.dtype)
+    first, held, onset = before is None, [], []
+    for step, (new, begins) in enumerate(zip(choice.unbind(1), begin.unbind(1), strict=True)):
+        before = new if before is None else torch.where(begins.unsqueeze(1), new, before)
+        held.append(before)
+        onset.append(new * begins.unsqueeze(1) if step or not first else new)
+    return torch.stack([torch.stack(held, 1), torch.stack(onset, 1)], 1)
+
+
+def parallels(before: Tensor, others_before: Tensor, others_now: Tensor) -> Tensor:
+    """The pitch that would make a voice move in parallel fifths, or octaves, with each of some others.
+
+    Parameters
+    ----------
+    before : Tensor [shape=(..., pitch)]
+        Where the voice was.
+    others_before, others_now : Tensor [shape=(..., voice, pitch)]
+        Where the others were, and where they have gone.
+
+    Returns
+    -------
+    Tensor [shape=(..., 2 * voice, pitch)]
+        For each other first fifths, then octaves and unisons; zeros where one rests or the other stays,
+        or where they lay at another interval.
+    """
+    n_pitches = before.shape[-1]
+    was, other, now = before.argmax(-1).unsqueeze(-1), others_before.argmax(-1), others_now.argmax(-1)
+    sings = before.sum(-1).unsqueeze(-1) * others_before.sum(-1) * others_now.sum(-1) > 0
+    to = was + now - other
+    moves = sings & (now != other) & (to >= 0) & (to < n_pitches)
+    perfect = torch.stack([moves & ((other - was) % 12 == interval) for interval in (7, 0)], -1)
+    target = one_hot(to.clamp(0, n_pitches - 1), n_pitches)
+    return (perfect.unsqueeze(-1) * target.unsqueeze(-2)).flatten(-3, -2).to(before.dtype)
+
+
+class ChoirGenerator(nn.Module):
+    """Latents, one a bar, and what is asked for, to codes of beats, and these to voices.
 
     What is asked is one row a clip, ``[shape=(batch, 7 + 2 * n_tracks * n_steps)]``: the values of `CONTROLS`; for each
     of them whether it is asked for, 1 or 0; whether a bar is given; and that bar: each voice's pitch at each step
     (from 0, silence is `n_pitches`), and whether it begins there. `asking` makes such rows.
 
+    It plays its game about ``[shape=(batch, n_codes + 6, beat)]``: the codes, and at each beat the controls' values, in
+    standard deviations of real clips, and whether they are asked for.
+
     Parameters
     ----------
-    n_tracks, n_steps, n_pitches, n_latent, channels
-        See `ConvGenerator`.
+    n_tracks, n_steps, n_pitches : int
+        Voices, steps a bar, pitches of the grid.
+    n_latent : int
+        Length of a bar's latent vector; even. Its first half is shared by all bars of a clip.
+    n_codes : int
+        Numbers of a beat's code.
+    kl : float
+        Weight of the autoencoder's Kullback-Leibler divergence: with more of it a code says less about its beat, but
+        no small error in it is a wrong note (Higgins et al. 2017).
+    channels : tuple of int
+        Channels as a bar unfolds, from one position a bar to one a beat; cut from the left where there are fewer
+        unfoldings, the first repeated where there are more.
+    hidden : int
+        Width of the decoder.
 
     Raises
     ------
@@ -83,34 +340,57 @@ class ChoirGenerator(ConvGenerator):
         If a bar's steps cannot be unfolded by twos and threes.
     """
 
+    #: A track has one note at a time.
+    monophonic = True
+
     def __init__(
         self,
         n_tracks: int = 4,
         n_steps: int = 16,
         n_pitches: int = 48,
         n_latent: int = 64,
-        channels: tuple[int, ...] = (256, 192, 128, 96, 64),
+        n_codes: int = 32,
+        kl: float = 0.45,
+        channels: tuple[int, ...] = (160, 128, 128),
+        hidden: int = 160,
     ) -> None:
-        super().__init__(n_tracks, n_steps, n_pitches, n_latent, channels)
-        wide = self.wide
+        super().__init__()
+        self.n_tracks, self.n_steps, self.n_pitches, self.n_latent = n_tracks, n_steps, n_pitches, n_latent
+        self.n_codes, self.kl = n_codes, kl
+        strides = to_beats(n_steps)
+        self.beats_per_bar = prod(strides)
+        steps_per_beat = n_steps // self.beats_per_bar
+        channels = (channels[:1] * (len(strides) + 1 - len(channels)) + channels)[-len(strides) - 1 :]
         self.examples = Examples(N_EXAMPLES, 2 * len(CONTROLS) + 1 + 2 * n_tracks * n_steps)
-        self.tell = nn.Linear(2 * len(CONTROLS), wide, bias=False)
-        n_features = n_tracks * (n_pitches + 1) + n_relations(n_tracks)
-        narrow = wide // 4
-        layers: list[nn.Module] = [nn.Conv1d(n_features, narrow, 3, padding=1)]
-        for stride in factors(n_steps)[::-1]:
-            layers += [Residual(narrow), nn.LeakyReLU(0.2), nn.Conv1d(narrow, narrow, stride + 2, stride, padding=1)]
-        #: A given bar to what the first one begins from, ``(batch, feature, step)`` to ``(batch, wide, 1)``.
-        self.recall = nn.Sequential(*layers, nn.LeakyReLU(0.2), nn.Conv1d(narrow, wide, 1))
-        for part in (self.tell, self.recall):
+        self.encoder = BeatEncoder(n_tracks, n_pitches, steps_per_beat, n_codes)
+        self.decoder = BeatDecoder(n_tracks, n_pitches, steps_per_beat, n_codes, hidden)
+        layers: list[nn.Module] = [Residual(channels[0], True)]
+        for stride, wide, narrow in zip(strides, channels[:-1], channels[1:], strict=True):
+            layers += [
+                activation(wide, True),
+                nn.ConvTranspose1d(wide, narrow, stride + 2, stride, padding=1),  # (batch, narrow, time * stride)
+                Residual(narrow, True),
+            ]
+        last = channels[-1]
+        layers += [Residual(last, True), activation(last, True), nn.Conv1d(last, n_codes, 3, padding=1)]
+        self.enter = nn.Conv1d(n_latent, channels[0], 3, padding=1)
+        self.tell = nn.Linear(2 * len(CONTROLS), channels[0], bias=False)
+        self.recall = nn.Linear(n_codes * self.beats_per_bar, channels[0])
+        self.unfold = nn.Sequential(*layers)
+        for part in (self.enter, self.tell, self.recall, self.unfold):
             initialise(part)
+            quiet_residuals(part)
+
+    def latent(self, n: int, n_bars: int = 4, generator: torch.Generator | None = None) -> Tensor:
+        """Draw latents ``[shape=(n, n_bars, n_latent)]``; the first half is the same in all bars."""
+        return bar_latents(n, n_bars, self.n_latent, generator)
 
     @torch.no_grad()
     def ask(self, real: Tensor) -> Tensor:
         """What real rolls ask: half of them nothing, the others any of the questions, drawn at random."""
         n = len(real)
         questions = torch.rand(n, len(CONTROLS) + 2).to(real) >= LEFT_OUT
-        told = (questions[:, 1:] & questions[:, :1]).float()
+        told = (questions[:, 1:] & questions[:, :1]).to(real.dtype)
         asked = torch.cat([heard(real), told, given_bar(real[:, :, :, 0])], 1)
         if self.training:
             self.examples.keep(asked)
@@ -169,36 +449,142 @@ class ChoirGenerator(ConvGenerator):
         bar = torch.zeros(2, self.n_tracks, self.n_steps, self.n_pitches) if before is None else before.float()
         return torch.cat([values, told, given_bar(bar[None])], 1).expand(n, -1)
 
-    def standardised(self, values: Tensor) -> Tensor:
-        """Values of the controls ``(batch, 3)`` in standard deviations of real clips, from their mean."""
+    def controls(self, asked: Tensor) -> Tensor:
+        """What is asked, as the networks hear it ``(batch, 6)``: values in standard deviations of real clips, from
+        their mean, 0 where nothing is asked; and 1 where something is.
+        """
+        n = len(CONTROLS)
+        values, told = asked[:, :n], asked[:, n : 2 * n]
         spread, mean = torch.std_mean(self.usual, 0, correction=0)
-        return (values - mean) / spread.maximum(spread.new_tensor(LEAST_SPREAD))
+        return torch.cat([(values - mean) / spread.maximum(spread.new_tensor(LEAST_SPREAD)) * told, told], 1)
+
+    def given(self, asked: Tensor) -> tuple[Tensor, Tensor]:
+        """The bars that are asked to be gone on from ``(batch, plane, track, step, pitch)``, and which clips are."""
+        n = 2 * len(CONTROLS)
+        pitch, begin = asked[:, n + 1 :].unflatten(1, (2, self.n_tracks, self.n_steps)).unbind(1)
+        sounding = one_hot(pitch.long(), self.n_pitches + 1)[..., :-1].to(asked.dtype)
+        return torch.stack([sounding, sounding * begin.unsqueeze(-1)], 1), asked[:, n]
+
+    def codes(self, z: Tensor, asked: Tensor | None = None) -> Tensor:
+        """``(batch, bar, n_latent)`` to codes ``(batch, n_codes, beat)``; those of a given bar come out as they are."""
+        x = self.enter(z.transpose(1, 2))  # (batch, channel, bar)
+        if asked is None:
+            return self.unfold(x)
+        bar, is_given = self.given(asked)
+        with torch.no_grad():
+            first, _ = self.encoder(*bar.unbind(1))
+        is_given = is_given[:, None, None]
+        first = first.to(x.dtype)  # of mixed precision
+        x = x + self.tell(self.controls(asked)).unsqueeze(-1)
+        x = torch.cat([x[..., :1] + self.recall(first.flatten(1)).unsqueeze(-1) * is_given, x[..., 1:]], -1)
+        made = self.unfold(x)
+        n_given = first.shape[-1]
+        return torch.cat([torch.where(is_given > 0, first, made[..., :n_given]), made[..., n_given:]], -1)
 
     def forward(self, z: Tensor, asked: Tensor | None = None) -> Tensor:
-        """``(batch, bar, n_latent)`` to rolls of zeros and ones ``(batch, plane, track, bar, step, pitch)``.
+        """What the discriminator is shown of what is made; without `asked` the generator is free."""
+        return self._shown(self.codes(z, asked), asked)
 
-        Without `asked` it is free. A bar that is given is the first of those that come out.
+    @torch.no_grad()
+    def see(self, real: Tensor, asked: Tensor) -> Tensor:
+        """What the discriminator is shown of real rolls: the means of their codes, and what they ask."""
+        return self._shown(self.encoder(*real.flatten(3, 4).unbind(1))[0], asked)
+
+    def _shown(self, codes: Tensor, asked: Tensor | None) -> Tensor:
+        told = codes.new_zeros(len(codes), 2 * len(CONTROLS)) if asked is None else self.controls(asked)
+        return torch.cat([codes, told.unsqueeze(-1).expand(-1, -1, codes.shape[-1])], 1)
+
+    def learn(self, real: Tensor) -> Tensor:
+        """The autoencoder's loss on real rolls, in nats a beat: how badly it writes the notes out, given a code drawn
+        from what the encoder makes of them and the notes before, and `kl` times how much the code tells.
+
+        The music is moved by as many semitones, up or down, as chance will have it.
         """
-        x = self.bars[0](z.transpose(1, 2))  # (batch, channel, bar)
-        if asked is None:
-            return self.sing(self.bars[1](x))
-        n, voices = len(CONTROLS), (self.n_tracks, self.n_steps)
-        values, told, has_bar, pitch, begin = asked.split([n, n, 1, *[self.n_tracks * self.n_steps] * 2], 1)
-        x = x + self.tell(torch.cat([self.standardised(values) * told, told], 1)).unsqueeze(-1)
-        choice = one_hot(pitch.long().unflatten(1, voices), self.n_pitches + 1).to(z.dtype)
-        given = Given(choice.transpose(2, 3), begin.unflatten(1, voices).unsqueeze(2), has_bar[:, 0])
-        features = torch.cat([given.choice.flatten(1, 2), relations(choice[..., :-1])], 1)
-        x = torch.cat([x[..., :1] + self.recall(features) * has_bar.unsqueeze(-1), x[..., 1:]], -1)
-        return self.sing(self.bars[1](x), given)
-
-    def missed(self, fake: Tensor, asked: Tensor) -> Tensor:
-        """Mean squared miss of the controls that were asked for, in standard deviations of real clips."""
-        n = len(CONTROLS)
-        told = asked[:, n : 2 * n]
-        miss = self.standardised(heard(fake)) - self.standardised(asked[:, :n])
-        return (miss.square() * told).sum() / told.sum().clamp(min=1)
+        # Of the few notes near the ends of the grid some come out at the other end.
+        moved = real.roll(int(torch.randint(-MOVED, MOVED + 1, ())), -1)
+        sounding, onset = moved.flatten(3, 4).unbind(1)
+        mean, variance = self.encoder(sounding, onset)
+        scores, hold = self.decoder(mean + (variance / 2).exp() * randn(mean.shape, like=mean), sounding)
+        pitch, begin = _choices(sounding, onset)
+        # What comes before the first step nobody knows: there all voices begin.
+        weight = pad(begin[..., 1:], (1, 0), value=1.0) + UNHEARD
+        of_pitch = cross_entropy(scores.movedim(-1, 1), pitch, reduction="none") * weight
+        of_begin = binary_cross_entropy_with_logits(-hold, begin, reduction="none")[..., 1:]
+        divergence = 0.5 * (mean.square() + variance.exp() - 1 - variance)
+        n_beats = mean.shape[0] * mean.shape[2]
+        return (of_pitch.sum() + of_begin.sum() + self.kl * divergence.sum()) / n_beats
 
     @torch.no_grad()
     def sample(self, z: Tensor, asked: Tensor | None = None) -> Tensor:
-        """Rolls of booleans."""
-        return self(z, asked) > 0.5
+        """Rolls of booleans ``(batch, plane, track, bar, step, pitch)``. A bar that is given is the first of them."""
+        given, is_given = (None, None) if asked is None else self.given(asked)
+        rolls = self.decoder.sing(self.codes(z, asked), given, is_given)
+        return rolls.unflatten(3, (-1, self.n_steps)) > 0.5
+
+
+def to_beats(n_steps: int) -> list[int]:
+    """The first half of a bar's unfoldings, which lead to its beats."""
+    strides = factors(n_steps)
+    return strides[: len(strides) // 2]
+
+
+class ChoirDiscriminator(nn.Module):
+    """What a generator shows of a clip to logits: for the whole, for each bar and for each beat.
+
+    Parameters
+    ----------
+    n_bars, n_steps : int
+        Shape of a clip.
+    n_codes : int
+        Numbers of a beat's code.
+    channels : int
+        Of all layers.
+
+    Raises
+    ------
+    ValueError
+        If a bar's steps cannot be folded by twos and threes.
+    """
+
+    def __init__(self, n_bars: int = 4, n_steps: int = 16, n_codes: int = 32, channels: int = 96) -> None:
+        super().__init__()
+        strides = to_beats(n_steps)[::-1]
+        self.listen = nn.Conv1d(n_codes + 2 * len(CONTROLS), channels, 3, padding=1)
+        # As in `ConvDiscriminator`: the judges know where in the clip they listen.
+        self.beat_position = nn.Parameter(torch.zeros(channels, n_bars * prod(strides)))
+        self.bar_position = nn.Parameter(torch.zeros(channels, n_bars))
+        self.beats = nn.Sequential(Residual(channels), Residual(channels))
+        layers: list[nn.Module] = []
+        for stride in strides:
+            layers += [nn.LeakyReLU(0.2), nn.Conv1d(channels, channels, stride + 2, stride, padding=1)]
+            layers.append(Residual(channels))
+        self.fold = nn.Sequential(*layers)
+        self.beat_logit, self.bar_logit = (
+            nn.Sequential(nn.Conv1d(channels, channels, 1), nn.LeakyReLU(0.2), nn.Conv1d(channels, 1, 1))
+            for _ in range(2)
+        )
+        self.clip_logit = nn.Sequential(
+            nn.Linear(channels * n_bars, channels), nn.LeakyReLU(0.2), nn.Linear(channels, 1)
+        )
+        initialise(self)
+        quiet_residuals(self)
+
+    def forward(self, shown: Tensor) -> Tensor:
+        """``(batch, n_codes + 6, beat)`` to logits ``(batch, scale, beat)``: what the judges of the clip, of the bar
+        and of the beat say at each beat.
+        """
+        x = self.beats(self.listen(shown) + self.beat_position)
+        beat = self.beat_logit(leaky_relu(x, 0.2))
+        x = self.fold(x)
+        bar = self.bar_logit(leaky_relu(x + self.bar_position, 0.2))
+        clip = self.clip_logit(leaky_relu(x, 0.2).flatten(1)).unsqueeze(1)
+        n_beats = beat.shape[-1]
+        scales = [clip.expand(-1, -1, n_beats), bar.repeat_interleave(n_beats // bar.shape[-1], -1), beat]
+        return torch.cat(scales, 1)
+
+
+def blur(real: Tensor, fake: Tensor, deviation: float) -> tuple[Tensor, Tensor]:
+    """Add noise to both sides ``(batch, ...)``, so that the discriminator cannot go by details that are not heard
+    (instance noise; Sønderby et al. 2017).
+    """
+    return tuple(x + deviation * randn(x.shape, like=x) for x in (real, fake))  # type: ignore[return-value]

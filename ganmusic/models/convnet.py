@@ -16,13 +16,18 @@ from __future__ import annotations
 
 from itertools import combinations
 from math import prod
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, leaky_relu, pad
 
-from ganmusic.models.blocks import at_least_float32, initialise, straight_through_argmax, straight_through_step
+from ganmusic.models.blocks import (
+    at_least_float32,
+    bar_latents,
+    initialise,
+    straight_through_argmax,
+    straight_through_step,
+)
 from ganmusic.parallel import rand
 
 __all__ = ["ConvDiscriminator", "ConvGenerator", "hide_voices", "hold", "relations"]
@@ -83,32 +88,6 @@ def quiet_residuals(network: nn.Module) -> None:
             nn.init.zeros_(block[-1].weight)  # type: ignore[arg-type]
 
 
-class Given(NamedTuple):
-    """A first bar that some clips are given, to be gone on from.
-
-    Parameters
-    ----------
-    choice : Tensor [shape=(batch, track, pitch + 1, step)]
-        A one-hot of what each voice has at each step; the last entry is silence.
-    begin : Tensor [shape=(batch, track, 1, step)]
-        1 where that begins.
-    told : Tensor [shape=(batch,)]
-        1 for the clips that are given it, else 0.
-    """
-
-    choice: Tensor
-    begin: Tensor
-    told: Tensor
-
-    def before(self, choice: Tensor, begin: Tensor, voice: int) -> tuple[Tensor, Tensor]:
-        """Put the given bar in place of a voice's first, ``(batch, pitch + 1, time)`` and ``(batch, 1, time)``."""
-        n_steps, told = self.choice.shape[-1], self.told[:, None, None]
-        return tuple(  # type: ignore[return-value]
-            torch.cat([torch.lerp(made[..., :n_steps], given[:, voice], told), made[..., n_steps:]], -1)
-            for made, given in ((choice, self.choice), (begin, self.begin))
-        )
-
-
 class ConvGenerator(nn.Module):
     """Latents, one a bar, to the voices of a clip.
 
@@ -148,8 +127,7 @@ class ConvGenerator(nn.Module):
         self.n_tracks, self.n_steps, self.n_pitches, self.n_latent = n_tracks, n_steps, n_pitches, n_latent
         strides = factors(n_steps)
         channels = (channels[:1] * (len(strides) + 1 - len(channels)) + channels)[-len(strides) - 1 :]
-        self.wide = channels[0]
-        self.bars = nn.Sequential(nn.Conv1d(n_latent, self.wide, 3, padding=1), Residual(self.wide, True))
+        self.bars = nn.Sequential(nn.Conv1d(n_latent, channels[0], 3, padding=1), Residual(channels[0], True))
         layers: list[nn.Module] = []
         for stride, wide, narrow in zip(strides, channels[:-1], channels[1:], strict=True):
             layers += [
@@ -183,49 +161,54 @@ class ConvGenerator(nn.Module):
 
     def latent(self, n: int, n_bars: int = 4, generator: torch.Generator | None = None) -> Tensor:
         """Draw latents ``[shape=(n, n_bars, n_latent)]``; the first half is the same in all bars."""
-        own = torch.randn(n, n_bars, self.n_latent // 2, generator=generator)
-        shared = torch.randn(n, 1, self.n_latent - self.n_latent // 2, generator=generator)
-        return torch.cat([shared.expand(-1, n_bars, -1), own], -1)
+        return bar_latents(n, n_bars, self.n_latent, generator)
 
     def forward(self, z: Tensor) -> Tensor:
         """``(batch, bar, n_latent)`` to rolls of zeros and ones ``(batch, plane, track, bar, step, pitch)``."""
-        return self.sing(self.bars(z.transpose(1, 2)))
-
-    def sing(self, bars: Tensor, given: Given | None = None) -> Tensor:
-        """Bars ``(batch, channel, bar)`` unfolded to rolls ``(batch, plane, track, bar, step, pitch)``."""
-        x = self.to_beats(bars)
+        x = self.to_beats(self.bars(z.transpose(1, 2)))
         welcome = self.welcome(self.plan(x))  # (batch, track, pitch, time)
         x = self.to_steps(x)
         sounding: list[Tensor] = []  # of each voice, (batch, pitch, time)
         onset: list[Tensor] = []
-        for index, (voice, pitches) in enumerate(zip(self.voices, welcome.unbind(1), strict=True)):
+        for voice, pitches in zip(self.voices, welcome.unbind(1), strict=True):
             logits = voice(torch.cat([x, *sounding], 1))
             scores = standardise(logits[:, :-1].transpose(1, 2)) + pad(pitches.transpose(1, 2), (0, 1))
             choice = straight_through_argmax(scores).transpose(1, 2)  # (batch, pitch or silence, time)
             begin = 1 - straight_through_step(logits[:, None, -1])  # (batch, 1, time)
             begin = torch.cat([torch.ones_like(begin[..., :1]), begin[..., 1:]], -1)
-            if given is not None:
-                choice, begin = given.before(choice, begin, index)
             sounding.append(hold(choice, begin)[:, :-1])
             onset.append((begin * choice)[:, :-1])
         planes = torch.stack([torch.stack(sounding, 1), torch.stack(onset, 1)], 1)
         return planes.transpose(3, 4).unflatten(3, (-1, self.n_steps))
 
     def welcome(self, plan: Tensor) -> Tensor:
-        """How a plan ``(batch, n_tracks + 12, beat)`` favours pitches ``(batch, track, pitch, time)``: those near the
-        voice's line, which runs straight from beat to beat, and those of the beat's pitch classes.
-        """
-        line, harmony = plan.split([self.n_tracks, 12], 1)
-        line = interpolate(line, scale_factor=self.steps_per_beat, mode="linear").unsqueeze(2)
-        distance = torch.arange(self.n_pitches, device=plan.device)[:, None] - self.centre[:, None, None] - WIDTH * line
-        harmony = standardise(harmony.transpose(1, 2), 1.0).transpose(1, 2)
-        harmony = harmony.repeat(1, self.n_pitches // 12, 1).repeat_interleave(self.steps_per_beat, -1)
-        return harmony.unsqueeze(1) - 0.5 * (distance / WIDTH).square()
+        """See the function of this name."""
+        return welcome(plan, self.centre, self.n_pitches, self.steps_per_beat)
 
     @torch.no_grad()
     def sample(self, z: Tensor) -> Tensor:
         """Rolls of booleans."""
         return self(z) > 0.5
+
+
+def welcome(plan: Tensor, centre: Tensor, n_pitches: int, steps_per_beat: int) -> Tensor:
+    """How a plan favours pitches ``(batch, track, pitch, time)``: those near the voice's line, which runs straight from
+    beat to beat, and those of the beat's pitch classes.
+
+    Parameters
+    ----------
+    plan : Tensor [shape=(batch, track + 12, beat)]
+        Each voice's line, in units of four semitones from its centre, and the twelve pitch classes.
+    centre : Tensor [shape=(track,)]
+        The pitches, counted from the grid's lowest, about which the voices lie.
+    n_pitches, steps_per_beat : int
+    """
+    line, harmony = plan.split([len(centre), 12], 1)
+    line = interpolate(line, scale_factor=steps_per_beat, mode="linear").unsqueeze(2)
+    distance = torch.arange(n_pitches, device=plan.device)[:, None] - centre[:, None, None] - WIDTH * line
+    harmony = standardise(harmony.transpose(1, 2), 1.0).transpose(1, 2)
+    harmony = harmony.repeat(1, n_pitches // 12, 1).repeat_interleave(steps_per_beat, -1)
+    return harmony.unsqueeze(1) - 0.5 * (distance / WIDTH).square()
 
 
 def hold(choice: Tensor, begin: Tensor) -> Tensor:
