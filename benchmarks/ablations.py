@@ -1,4 +1,4 @@
-"""What each part of the choir is worth: ``make ablations``, an hour and a half of one core.
+"""What each part of the choir is worth: ``make ablations``, two hours of one core.
 
 Trains the recipe ``choir`` with one part left out or changed at a time, as many updates for each, three seeds, and
 judges what came of it. Results go to ``book/ablations.json``, where chapter 10 reads them; what stands there is not run
@@ -112,7 +112,7 @@ def train(task: tuple[str, int]) -> None:
     }
     values = {name: rounded(value) for name, value in found.items()}
     RESULTS.add("runs", f"{part}, seed {seed}", {"part": part, "seed": seed, "seconds": round(cost), "values": values})
-    print(f"without {part}, seed {seed}: distance {values['frechet_distance']}, {cost:.0f} s", flush=True)
+    print(f"{part}, seed {seed}: distance {values['frechet_distance']}, {cost:.0f} s", flush=True)
 
 
 def main() -> None:

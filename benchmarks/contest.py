@@ -163,12 +163,12 @@ def train(name: str) -> None:
     run = next(each for each in runs() if each.name == name)
     recipe = RECIPES[run.recipe]
     clock = Clock(*RESULTS.read()["costs"][run.recipe], recipe.game.get("lessons", 0))
-    # Watched, saved and heard about once a minute.
-    minute = clock.step(1)
-    every = {"watch_every": minute, "save_every": minute, "sample_every": minute}
+    steps = clock.step(run.minutes)
+    # All are watched equally often, once a minute; the first minute's clip comes early where there are lessons.
+    watch, listen = steps // run.minutes, clock.step(1)
+    every = {"watch_every": watch, "save_every": watch, "sample_every": listen}
     RECIPES[run.recipe] = replace(recipe, config={**recipe.config, **every})
     folder = RUNS / name
-    steps = clock.step(run.minutes)
     begun = (folder / "config.json").exists()
     recipes.train(run.recipe, folder, steps=steps, seed=run.seed, threads=1, resume=begun, progress=False)
     report = evaluate(clips_of_run(folder), against()).to_dict()
@@ -187,7 +187,7 @@ def train(name: str) -> None:
         "innovative": report["verdict"]["innovative"],
     }
     if run.seed == 0:
-        heard = [minute * k for k in range(1, steps // minute + 1)] + [steps]
+        heard = [*range(listen, steps, listen), steps]
         last = {mark: max(step for step in heard if step <= clock.step(mark)) for mark in MARKS if mark <= run.minutes}
         finished["clips"] = {str(mark): notes(folder, step) for mark, step in last.items()}
     RESULTS.add("runs", name, finished)

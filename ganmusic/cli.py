@@ -83,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.add_argument(
         "--recipe",
-        help="name of the recipe (default: chorales, or that of the run to resume); 'ganmusic recipes' lists them",
+        help="name of the recipe (default: choir, or that of the run to resume); 'ganmusic recipes' lists them",
     )
     train.add_argument(
         "--corpus",
@@ -137,7 +137,7 @@ def _parser() -> argparse.ArgumentParser:
         "--run",
         type=Path,
         metavar="RUN",
-        help="run to compose with, or the name of a network that comes with ganmusic (default: chorales)",
+        help="run to compose with, or the name of a network that comes with ganmusic (default: choir)",
     )
     compose.add_argument(
         "--bars",
@@ -411,7 +411,7 @@ def _train(options: argparse.Namespace) -> None:
 
     from ganmusic import recipes
 
-    recipe = options.recipe or (None if options.resume else "chorales")
+    recipe = options.recipe or (None if options.resume else "choir")
     if recipe is not None and recipe not in recipes.RECIPES:
         known = ", ".join(recipes.RECIPES)
         options.parser.error(f"argument --recipe: {recipe!r} is not one of {known}")
@@ -754,7 +754,7 @@ def _info(options: argparse.Namespace) -> None:
                 **dict.fromkeys(own.names(), "your own music"),
             },
             "network that comes with ganmusic": sample.load_generator().card,
-            "others that come with it": ", ".join(name for name in checkpoint.shipped() if name != "chorales"),
+            "others that come with it": ", ".join(name for name in checkpoint.shipped() if name != sample.DEFAULT),
         }
     )
 

@@ -22,6 +22,7 @@ from ganmusic.pianoroll import Grid, Piece, Roll, chroma, piece_to_roll, roll_to
 
 __all__ = [
     "CHORDS",
+    "DEFAULT",
     "TEMPO",
     "Composer",
     "compose",
@@ -31,6 +32,8 @@ __all__ = [
     "to_roll",
 ]
 
+#: The weights that compose when no run is named, and no chords.
+DEFAULT = "choir"
 #: Beats a minute, unless another tempo is asked for.
 TEMPO = 80.0
 #: What a network that goes by chords is given, unless others are asked for.
@@ -175,7 +178,7 @@ def load_generator(run: str | os.PathLike[str] | None = None) -> Composer:
     ----------
     run : path, optional
         The run's folder, one that `ganmusic.hub.save_pretrained` made, or the name of weights that come with the
-        package (`ganmusic.checkpoint.shipped`); the chorales' by default.
+        package (`ganmusic.checkpoint.shipped`); `DEFAULT` otherwise.
 
     Raises
     ------
@@ -184,7 +187,7 @@ def load_generator(run: str | os.PathLike[str] | None = None) -> Composer:
 
     Taught in: notebooks/03-training.ipynb
     """
-    run = checkpoint.find(run or "chorales")
+    run = checkpoint.find(run or DEFAULT)
     config = checkpoint.read_config(run)
     newest = checkpoint.latest(run)
     weights = {} if newest else checkpoint.load_weights(run)
@@ -258,7 +261,8 @@ def compose(
     seed : int
         Decides the piece: the same seed and weights give the same piece.
     run : path or Composer, optional
-        What composes (see `load_generator`); by default the shipped weights: MidiNet's over chords, else the chorales'.
+        What composes (see `load_generator`); by default weights that come with the package: MidiNet's over chords, else
+        those of `DEFAULT`.
     tempo : float
         Beats a minute.
     semitones : int
@@ -276,7 +280,7 @@ def compose(
         key. By default such a network is given `CHORDS`.
     mode, density, register : optional
         What the network is told (`Composer.asking`): 'major' or 'minor', notes a bar, mean pitch. It has learned to
-        come near, and promises nothing. A `key` tells its mode too.
+        come near, and of the candidates that end well the nearest is kept. A `key` tells its mode too.
     candidates : int
         Pieces to choose the ending from, at least 1.
 
@@ -357,6 +361,8 @@ def continue_piece(
         that it cannot do.
     CheckpointError
         If the run cannot be loaded.
+
+    Taught in: notebooks/10-our-model.ipynb
     """
     composer = run if isinstance(run, Composer) else load_generator(run)
     if n_bars < 1:
@@ -425,12 +431,18 @@ def _joined(piece: Piece, made: Piece) -> Piece:
 def _candidates(
     composer: Composer, n_bars: int, seed: int, candidates: int, modes: Collection[str], wishes: Tensor | None
 ) -> tuple[Roll, npt.NDArray[np.bool_]]:
-    """Some clips ``(candidate, track, bar, step, pitch)``, and which of them come home in one of the modes."""
+    """Some clips ``(candidate, track, bar, step, pitch)``, and which of them come home in one of the modes; the nearest
+    to what was wished come first.
+    """
     fixed = getattr(composer.generator, "n_bars", n_bars)
     if fixed != n_bars:
         raise ValueError(f"this generator makes clips of {fixed} bars, not {n_bars}")
     length = {} if hasattr(composer.generator, "n_bars") else {"n_bars": n_bars}
     rolls = sample_rolls(composer, candidates, seed, wishes, **length)
+    if wishes is not None:
+        planes = torch.from_numpy(np.stack(rolls, 1))
+        missed: Tensor = composer.generator.missed(planes, wishes.expand(candidates, -1))  # type: ignore[operator]
+        rolls = Roll(*(plane[missed.argsort(stable=True).numpy()] for plane in rolls))
     pitched = np.array(composer.pitched)
     n_notes = min(3, int(pitched.sum())) if getattr(composer.generator, "monophonic", False) else 3
     return rolls, comes_home(np.asarray(rolls.sounding[:, pitched, -1, 0].any(1)), modes, n_notes)

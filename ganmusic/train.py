@@ -124,7 +124,7 @@ class AdversarialGame:
         Learning rate of the first of them.
     precision : str
         One of `PRECISIONS`: that of the networks' larger operations. Half the bytes are faster where the device is made
-        for it; a penalty, whose gradient is differentiated again, is computed in float32.
+        for it; a penalty, whose gradient is differentiated again, and lessons are computed in float32.
 
     Raises
     ------
@@ -209,14 +209,15 @@ class AdversarialGame:
             raise ValueError("this generator has no lessons to learn")
 
     def step(self, batch: Tensor, scale: float = 1.0) -> dict[str, float]:
-        """Update the discriminator, then the generator; return both losses and the mean logits.
+        """Update the discriminator, then the generator; return both losses and the mean logits. Before that give the
+        generator a lesson, while there are some, and return its loss too.
 
         Parameters
         ----------
         batch : Tensor [shape=(batch, plane, track, bar, step, pitch)]
             Real rolls, as booleans or numbers.
         scale : float
-            Factor of the learning rates.
+            Factor of the learning rates; lessons have their own.
 
         Raises
         ------
@@ -245,7 +246,7 @@ class AdversarialGame:
         return row
 
     def teach(self, batch: Tensor) -> dict[str, float]:
-        """Give the generator its next lesson."""
+        """Give the generator its next lesson; of a game that has any (`step` does so)."""
         _set_rate(self.generator_optimizer, self.lesson_rate * max(0.0, 1 - self.n_updates / self.lessons))
         loss: Tensor = self.generator.learn(parallel.part(self._placed(batch)))  # type: ignore[operator]
         # What the lesson does not touch has no gradient, and stays as it is.

@@ -74,7 +74,8 @@ class About:
 ABOUT = {
     "chorales": About(
         intro="A generator of four voices (soprano, alto, tenor, bass) in 4/4, after Bach's chorales, in C major or A "
-        "minor. It comes with the package and is what `ganmusic compose` uses when no run is named.",
+        "minor, by the convolutional pair of chapter 3, which chapters 3 to 5 of the book listen to: `ganmusic compose "
+        "chorale.mid --run chorales`.",
         limits="It knows one style and one metre. Chords and voices are plausible over a few bars; nothing plans the "
         "whole, phrases do not end where a hymn's lines would, and there are parallels that a student would be told "
         "off for. It writes no words, dynamics or tempo.",
@@ -84,13 +85,14 @@ ABOUT = {
     ),
     "choir": About(
         intro="A generator of four voices (soprano, alto, tenor, bass) in 4/4, after Bach's chorales, that can be told "
-        "a mode, a density in notes a bar, a mean pitch, and a bar to go on from: `ganmusic compose more.mid --run "
-        "choir --after begun.mid --density 14`. What is judged below was told nothing.",
-        limits="It comes near to what it is told and promises nothing; the research log says how near. Of a piece that "
-        "it goes on from it hears the last bar alone. Otherwise it has the limits of the weights called `chorales`: "
-        "one style, one metre, no plan for the whole, parallels that a student would be told off for. With the weights "
-        "come the densities, heights and modes of 256 training clips, which say what can be asked for, and a bar of "
-        "each, which is not heard.",
+        "a mode, a density in notes a bar, a mean pitch, and a bar to go on from: `ganmusic compose more.mid --after "
+        "begun.mid --density 14`. It is what `ganmusic compose` uses when no run is named. What is judged below was "
+        "told nothing.",
+        limits="It comes near to what it is told and promises nothing; chapter 10 of the book shows how near. Of a "
+        "piece that it goes on from it hears the last bar alone. It knows one style and one metre, and prefers what is "
+        "common in them. Nothing plans the whole: phrases do not end where a hymn's lines would, and no line returns. "
+        "It writes no words, dynamics or tempo. With the weights come the densities, heights and modes of 256 training "
+        "clips, which say what can be asked for, and a bar of each, which is not heard.",
         licence="The chorales are in the public domain.",
         real="held-out Bach",
         against="chorales",

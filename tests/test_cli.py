@@ -47,7 +47,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
         calls.append(("compose", {**options, "run": options["run"].name}))
         return Piece((Track("solo", (Note(0, 4, 60 + options["seed"]),)),))
 
-    recipes = {"chorales": SimpleNamespace(description="four voices")}
+    recipes = {"choir": SimpleNamespace(description="four voices")}
     replace_module(monkeypatch, "recipes", RECIPES=recipes, train=train)
 
     def load_generator(run: Path) -> SimpleNamespace:
@@ -139,7 +139,7 @@ def test_train_passes_on_what_it_was_told(
     assert main(["train", "--out", str(run), *told]) == 0
     assert asked == [
         (
-            "chorales",
+            "choir",
             {
                 "out": run,
                 "corpus": "mine",
@@ -183,7 +183,7 @@ def test_an_unknown_recipe_is_a_usage_error(
     with pytest.raises(SystemExit) as caught:
         main(["train", "--recipe", "opera", "--out", str(tmp_path / "run")])
     assert caught.value.code == 2
-    assert "'opera' is not one of chorales" in capsys.readouterr().err
+    assert "'opera' is not one of choir" in capsys.readouterr().err
     assert asked == []
 
 
@@ -234,7 +234,7 @@ def test_what_goes_wrong_is_one_line(
     def train(*_: Any, **__: Any) -> None:
         raise error
 
-    replace_module(monkeypatch, "recipes", RECIPES={"chorales": None}, train=train)
+    replace_module(monkeypatch, "recipes", RECIPES={"choir": None}, train=train)
     assert line in fails(["train", "--out", str(tmp_path / "run")], capsys)
 
 
@@ -255,7 +255,7 @@ def test_an_interrupt_says_what_is_saved(
             (run / name).mkdir(parents=True)
         raise KeyboardInterrupt
 
-    replace_module(monkeypatch, "recipes", RECIPES={"chorales": None}, train=train)
+    replace_module(monkeypatch, "recipes", RECIPES={"choir": None}, train=train)
     assert main(["train", "--out", str(run)]) == 130
     err = capsys.readouterr().err
     assert err.startswith("ganmusic: error: interrupted; ")

@@ -62,7 +62,7 @@ def test_the_nearest_comes_first_and_hours_do_not_compete(found):
 def test_the_table_has_means_spreads_and_costs(found, rows):
     html = page.standing(found, rows)
     assert "<td>40.0<br><small>30.0 to 50.0</small></td>" in html
-    assert "<td>2</td><td>250</td>" in html
+    assert "<td>2</td><td>250<br><small>and 100 a lesson</small></td>" in html
     assert html.count("✓") == 1 + len(page.COLUMNS)  # near's density; all of far's single seed
     assert "far &lt;b&gt;" in html
     assert "<b>" not in html

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,9 +12,10 @@ from ganmusic import midi
 from ganmusic.cli import main
 from ganmusic.corpora import get
 from ganmusic.keys import Key, estimate_key
-from ganmusic.models.choir import ChoirGenerator
+from ganmusic.metrics.harmony import parallel_fifths, parallel_octaves
+from ganmusic.models.choir import ChoirGenerator, heard
 from ganmusic.pianoroll import Grid, Note, Piece, Track, transpose
-from ganmusic.sample import Composer, compose, continue_piece
+from ganmusic.sample import Composer, compose, continue_piece, load_generator, to_roll
 
 VOICES = ("soprano", "alto", "tenor", "bass")
 
@@ -119,9 +121,9 @@ def test_pieces_that_do_not_fit_are_refused(composer, chorale, change, says):
 
 def test_a_network_that_cannot_be_told_says_so(chorale):
     for call in (
-        lambda: compose(4, mode="minor"),
-        lambda: compose(4, density=12),
-        lambda: continue_piece(chorale, 2),
+        lambda: compose(4, run="chorales", mode="minor"),
+        lambda: compose(4, run="chorales", density=12),
+        lambda: continue_piece(chorale, 2, run="chorales"),
     ):
         with pytest.raises(ValueError, match="'convnet', cannot be told what to play; one of the model choir can"):
             call()
@@ -132,6 +134,17 @@ def test_wishes_reach_the_network(composer):
     assert compose(4, run=composer, density=12).tracks != free.tracks
     assert compose(4, run=composer, register=65).tracks != free.tracks
     assert compose(4, run=composer, mode="minor").tracks != free.tracks
+
+
+def test_the_candidate_that_comes_nearest_is_kept(composer):
+    """Of sixteen that nobody taught anything, where any ending will do."""
+
+    def notes_a_bar(candidates):
+        piece = compose(4, seed=1, run=anywhere, density=12.0, candidates=candidates)
+        return sum(note.onset < 3 * 16 for track in piece.tracks for note in track.notes) / 3
+
+    anywhere = replace(composer, card={**composer.card, "data": {"normalise_key": False}})
+    assert abs(notes_a_bar(64) - 12) < abs(notes_a_bar(1) - 12)
 
 
 def test_a_key_tells_its_mode(composer):
@@ -180,3 +193,47 @@ def test_music_without_labels_is_moved_by_the_key_that_it_seems_to_be_in(compose
     assert key == Key(chorale.labels["tonic"], chorale.labels["mode"])
     one, other = (continue_piece(piece, 2, 0, composer) for piece in (chorale, plain))
     assert [track.notes for track in one.tracks] == [track.notes for track in other.tracks]
+
+
+# The weights that come with the package -------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def choir():
+    return load_generator("choir")
+
+
+def drawn(choir, n=60, **wishes):
+    """The controls of some clips, and their rolls."""
+    wishes = choir.generator.asking(n, **wishes) if wishes else None
+    rolls = choir.generator.sample(choir.generator.latent(n, generator=torch.Generator().manual_seed(0)), wishes)
+    return heard(rolls.float()), rolls
+
+
+def test_the_shipped_choir_comes_near_to_what_it_is_asked(choir):
+    for density in (14.0, 20.0):
+        assert drawn(choir, density=density)[0][:, 1].mean().item() == pytest.approx(density, abs=1.5)
+    low, high = (drawn(choir, register=register)[0][:, 2].mean().item() for register in (22.0, 30.0))
+    assert high - low > 4
+    minor, major = (drawn(choir, mode=mode)[0][:, 0].mean().item() for mode in ("minor", "major"))
+    assert major - minor > 0.02
+
+
+def test_the_shipped_choir_seldom_writes_parallels(choir):
+    rolls = to_roll(drawn(choir, 200)[1])
+    for metric in (parallel_fifths, parallel_octaves):
+        assert np.nanmean(metric(rolls, choir.grid)) < 0.12
+
+
+def test_the_shipped_choir_goes_on_in_the_key_of_what_was_begun(choir, chorale):
+    whole = continue_piece(chorale, 6, seed=1, run=choir)
+    start = chorale.n_bars * 16
+    tail = replace(
+        whole, tracks=tuple(replace(t, notes=tuple(n for n in t.notes if n.onset >= start)) for t in whole.tracks)
+    )
+    scale = {(chorale.labels["tonic"] + step) % 12 for step in (0, 2, 4, 5, 7, 9, 11)}
+    if chorale.labels["mode"] == "minor":
+        scale = {(chorale.labels["tonic"] + step) % 12 for step in (0, 2, 3, 5, 7, 8, 10, 11)}
+    notes = [note for track in tail.tracks for note in track.notes]
+    assert len(notes) > 40
+    assert np.mean([note.pitch % 12 in scale for note in notes]) > 0.85

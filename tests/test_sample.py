@@ -588,7 +588,7 @@ def test_the_shipped_weights_are_small():
         assert sum(path.stat().st_size for path in found) <= 12_000_000
         # Nothing that would have to be unpickled.
         assert {path.suffix for path in found} <= {".json", ".md", ".safetensors"}
-    assert {"chorales", "midinet"} <= set(checkpoint.shipped())
+    assert {"choir", "chorales", "midinet", "musegan_hybrid"} <= set(checkpoint.shipped())
 
 
 @pytest.mark.parametrize("name", checkpoint.shipped())

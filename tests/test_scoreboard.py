@@ -17,9 +17,10 @@ from ganmusic.metrics import METRICS
 from ganmusic.metrics.controls import CONTROLS
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "book" / "_ext"))
+sys.path[:0] = [str(ROOT / "book" / "_ext"), str(ROOT / "benchmarks")]
 
 import ganmusic_scoreboard as page  # noqa: E402 -- found in the book's own folder
+from scoreboard import SHIPPED  # noqa: E402 -- found in its own folder
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def test_everything_is_judged_by_everything(board):
     assert rows == {name for name, metric in METRICS.items() if metric.dimension != "drums"} | set(STATISTICS)
     entries = {entry["name"]: entry for entry in board["entries"]}
     assert {name.replace("_", " ") for name in CONTROLS} < entries.keys()
-    assert {"shipped weights", "plain network (MLP)", "convolutional network"} < entries.keys()
+    assert {*SHIPPED.values(), "plain network (MLP)", "convolutional network"} < entries.keys()
     for entry in entries.values():
         assert len(entry["seeds"]) == len(set(entry["seeds"])) >= 3
         for name in rows:
@@ -57,15 +58,16 @@ def test_every_control_fails_what_it_is_there_to_fail(board):
         assert not any(entry["innovative"]), name
 
 
-def test_the_numbers_are_what_the_package_measures(board):
+@pytest.mark.parametrize("weights", SHIPPED)
+def test_the_numbers_are_what_the_package_measures(board, weights):
     """Held-out music and the shipped weights, measured again; another processor may flip a note here and there."""
     against = reference("chorales")
     real = metrics.evaluate(against.held_out.roll, against.held_out.grid)
     for row in board["rows"]:
         if row["kind"] == "clip":
             assert np.nanmean(real[row["name"]]) == pytest.approx(row["real"], rel=1e-3), row["name"]
-    (shipped,) = (entry for entry in board["entries"] if entry["name"] == "shipped weights")
-    clips = clips_of_run(None, seed=shipped["seeds"][0])
+    (shipped,) = (entry for entry in board["entries"] if entry["name"] == SHIPPED[weights])
+    clips = clips_of_run(weights, seed=shipped["seeds"][0])
     ours = metrics.evaluate(clips.roll, clips.grid)
     bands = {row["name"]: row["high"] - row["low"] for row in board["rows"]}
     for name in METRICS:
@@ -106,10 +108,11 @@ def test_what_the_page_says_in_words_is_in_the_results(board):
     assert "the band of `copied passages 4 bars` is 0 to 0" in text
 
 
-def test_the_model_card_has_the_numbers_of_the_scoreboard(board):
+@pytest.mark.parametrize("weights", SHIPPED)
+def test_the_model_card_has_the_numbers_of_the_scoreboard(board, weights):
     """Both are of the same three sampling seeds."""
-    card = (files("ganmusic") / "weights" / "chorales" / "README.md").read_text(encoding="utf-8")
-    (shipped,) = (entry for entry in board["entries"] if entry["name"] == "shipped weights")
+    card = (files("ganmusic") / "weights" / weights / "README.md").read_text(encoding="utf-8")
+    (shipped,) = (entry for entry in board["entries"] if entry["name"] == SHIPPED[weights])
     rows = {row["name"]: row for row in board["rows"]}
     said = re.findall(r"^\| ([a-z0-9 ]+) \| (\S+) \| (\S+) \| (\S+) to (\S+) \| (\S+) \(", card, re.MULTILINE)
     assert {name.replace(" ", "_") for name, *_ in said} == set(rows)

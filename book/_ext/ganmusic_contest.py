@@ -79,7 +79,8 @@ def standing(contest: dict[str, Any], rows: dict[str, dict[str, Any]]) -> str:
             tick = ' <span aria-label="passes">✓</span>' if all(run["passed"][name] for run in runs) else ""
             spread = f"<br><small>{number(min(values))} to {number(max(values))}</small>" if len(values) > 1 else ""
             cells += f"<td>{number(mean(values))}{tick}{spread}</td>" if values else "<td>–</td>"
-        cost = f"{1000 * contest['costs'][runs[0]['recipe']][0]:.0f}"
+        update, lesson = (1000 * seconds for seconds in contest["costs"][runs[0]["recipe"]])
+        cost = f"{update:.0f}" + (f"<br><small>and {lesson:.0f} a lesson</small>" if lesson else "")
         body.append(f'<tr><th scope="row">{escape(title)}</th><td>{len(runs)}</td><td>{cost}</td>{cells}</tr>')
     head = ["", "seeds", "ms an update", *(words(name) for name in COLUMNS)]
     minutes = contest["facts"]["minutes"]

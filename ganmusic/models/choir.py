@@ -12,6 +12,8 @@ Four things can be asked of it, each of them or none: the mode, how many notes t
 to go on from. In training it is asked what real clips have, and each question is left out at random, so that it learns
 to answer any of them and to be free where nothing is asked. The discriminator is shown what was asked as well, and so
 compares with real clips that have just that (Mirza & Osindero 2014).
+
+Taught in: notebooks/10-our-model.ipynb
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy,
 from ganmusic.keys import PROFILES
 from ganmusic.models.blocks import Examples, bar_latents, initialise
 from ganmusic.models.convnet import HOLD, Residual, activation, factors, quiet_residuals, standardise, welcome
-from ganmusic.parallel import randn
+from ganmusic.parallel import rand, randn
 
 __all__ = [
     "CONTROLS",
@@ -36,6 +38,8 @@ __all__ = [
     "blur",
     "given_bar",
     "heard",
+    "held_line",
+    "parallels",
 ]
 
 #: What can be asked for with a number, in the order of `heard`.
@@ -65,6 +69,8 @@ def heard(rolls: Tensor) -> Tensor:
     Tensor [shape=(batch, 3)]
         The mode, from minor to major: the pitch classes' shares times what C major has more of each than A minor
         (`ganmusic.keys.PROFILES`); notes a bar; the mean pitch, in semitones above the lowest.
+
+    Taught in: notebooks/10-our-model.ipynb
     """
     sounding, onset = rolls.unbind(1)
     notes = sounding.sum((1, 2, 3))  # (batch, pitch): steps for which each sounds
@@ -81,6 +87,8 @@ def given_bar(bar: Tensor) -> Tensor:
 
     First each voice's pitch at each step, from 0, where silence is the number of pitches; then whether it begins there,
     1 or 0; silence begins at each step.
+
+    Taught in: notebooks/10-our-model.ipynb
     """
     pitch, begin = _choices(*bar.unbind(1))
     return torch.cat([pitch.flatten(1).to(bar.dtype), begin.flatten(1)], 1)
@@ -102,6 +110,8 @@ class BeatEncoder(nn.Module):
         Voices, pitches of the grid, steps of a beat, and numbers of its code.
     hidden : int
         Width of the layers in between.
+
+    Taught in: notebooks/10-our-model.ipynb
     """
 
     def __init__(self, n_tracks: int, n_pitches: int, steps_per_beat: int, n_codes: int, hidden: int = 192) -> None:
@@ -118,16 +128,16 @@ class BeatEncoder(nn.Module):
     def forward(self, sounding: Tensor, onset: Tensor) -> tuple[Tensor, Tensor]:
         """Both planes ``(batch, track, time, pitch)`` to means and log variances ``(batch, n_codes, beat)``."""
         x = torch.cat([sounding.transpose(2, 3).flatten(1, 2), onset.sum(-1)], 1)
-        mean, variance = self.layers(x).chunk(2, 1)
-        return mean, (variance - 2).clamp(-8, 4)
+        mean, log_variance = self.layers(x).chunk(2, 1)
+        return mean, (log_variance - 2).clamp(-8, 4)
 
 
 class BeatDecoder(nn.Module):
     """Codes to notes, beat after beat, and in each beat voice after voice.
 
     A voice hears what the voices before it sing in this beat, and what all sang on the step before it. It is shown
-    which pitches would make it move in parallel fifths or octaves with a voice that has chosen, and learns what to
-    think of them.
+    which pitches would make it enter the beat in parallel fifths or octaves with a voice that has chosen, and learns
+    what to think of them.
 
     Parameters
     ----------
@@ -135,6 +145,8 @@ class BeatDecoder(nn.Module):
         See `BeatEncoder`.
     hidden : int
         Width of the layers in between.
+
+    Taught in: notebooks/10-our-model.ipynb
     """
 
     def __init__(self, n_tracks: int, n_pitches: int, steps_per_beat: int, n_codes: int, hidden: int = 160) -> None:
@@ -271,6 +283,8 @@ def held_line(scores: Tensor, begin: Tensor, before: Tensor | None) -> Tensor:
     -------
     Tensor [shape=(batch, plane, step, pitch)]
         Sounding, and where it begins.
+
+    Taught in: notebooks/10-our-model.ipynb
     """
     choice = one_hot(scores.argmax(-1), scores.shape[-1])[..., :-1].to(scores.dtype)
     first, held, onset = before is None, [], []
@@ -296,13 +310,15 @@ def parallels(before: Tensor, others_before: Tensor, others_now: Tensor) -> Tens
     Tensor [shape=(..., 2 * voice, pitch)]
         For each other first fifths, then octaves and unisons; zeros where one rests or the other stays,
         or where they lay at another interval.
+
+    Taught in: notebooks/10-our-model.ipynb
     """
     n_pitches = before.shape[-1]
     was, other, now = before.argmax(-1).unsqueeze(-1), others_before.argmax(-1), others_now.argmax(-1)
     sings = before.sum(-1).unsqueeze(-1) * others_before.sum(-1) * others_now.sum(-1) > 0
     to = was + now - other
     moves = sings & (now != other) & (to >= 0) & (to < n_pitches)
-    perfect = torch.stack([moves & ((other - was) % 12 == interval) for interval in (7, 0)], -1)
+    perfect = torch.stack([moves & ((other - was).abs() % 12 == interval) for interval in (7, 0)], -1)
     target = one_hot(to.clamp(0, n_pitches - 1), n_pitches)
     return (perfect.unsqueeze(-1) * target.unsqueeze(-2)).flatten(-3, -2).to(before.dtype)
 
@@ -338,6 +354,8 @@ class ChoirGenerator(nn.Module):
     ------
     ValueError
         If a bar's steps cannot be unfolded by twos and threes.
+
+    Taught in: notebooks/10-our-model.ipynb
     """
 
     #: A track has one note at a time.
@@ -458,6 +476,16 @@ class ChoirGenerator(nn.Module):
         spread, mean = torch.std_mean(self.usual, 0, correction=0)
         return torch.cat([(values - mean) / spread.maximum(spread.new_tensor(LEAST_SPREAD)) * told, told], 1)
 
+    def missed(self, rolls: Tensor, asked: Tensor) -> Tensor:
+        """How far rolls miss what they were asked ``[shape=(batch,)]``: the sum of the squared misses, each in
+        standard deviations of real clips.
+
+        Taught in: notebooks/10-our-model.ipynb
+        """
+        n = len(CONTROLS)
+        got = self.controls(torch.cat([heard(rolls.to(asked.dtype)), asked[:, n:]], 1))
+        return (got - self.controls(asked)).square().sum(1)
+
     def given(self, asked: Tensor) -> tuple[Tensor, Tensor]:
         """The bars that are asked to be gone on from ``(batch, plane, track, step, pitch)``, and which clips are."""
         n = 2 * len(CONTROLS)
@@ -494,23 +522,29 @@ class ChoirGenerator(nn.Module):
         told = codes.new_zeros(len(codes), 2 * len(CONTROLS)) if asked is None else self.controls(asked)
         return torch.cat([codes, told.unsqueeze(-1).expand(-1, -1, codes.shape[-1])], 1)
 
+    def moved(self, real: Tensor) -> Tensor:
+        """Real rolls, each moved by up to `MOVED` semitones that leave all of its notes within the grid."""
+        pitches = real.flatten(1, 4).any(1).to(real.dtype)  # (batch, pitch)
+        below, above = (ends.argmax(1).clamp(max=MOVED) for ends in (pitches, pitches.flip(1)))
+        shift = (rand((len(real),), like=real) * (below + above + 1)).long() - below
+        source = torch.arange(self.n_pitches, device=real.device) - shift.unsqueeze(1)
+        return real.gather(-1, (source % self.n_pitches)[:, None, None, None, None].expand_as(real))
+
     def learn(self, real: Tensor) -> Tensor:
         """The autoencoder's loss on real rolls, in nats a beat: how badly it writes the notes out, given a code drawn
         from what the encoder makes of them and the notes before, and `kl` times how much the code tells.
 
-        The music is moved by as many semitones, up or down, as chance will have it.
+        Each clip is moved by as many semitones, up or down, as chance and the grid will have it.
         """
-        # Of the few notes near the ends of the grid some come out at the other end.
-        moved = real.roll(int(torch.randint(-MOVED, MOVED + 1, ())), -1)
-        sounding, onset = moved.flatten(3, 4).unbind(1)
-        mean, variance = self.encoder(sounding, onset)
-        scores, hold = self.decoder(mean + (variance / 2).exp() * randn(mean.shape, like=mean), sounding)
+        sounding, onset = self.moved(real).flatten(3, 4).unbind(1)
+        mean, log_variance = self.encoder(sounding, onset)
+        scores, hold = self.decoder(mean + (log_variance / 2).exp() * randn(mean.shape, like=mean), sounding)
         pitch, begin = _choices(sounding, onset)
         # What comes before the first step nobody knows: there all voices begin.
-        weight = pad(begin[..., 1:], (1, 0), value=1.0) + UNHEARD
+        weight = pad(begin[..., 1:], (1, 0), value=1.0).clamp(min=UNHEARD)
         of_pitch = cross_entropy(scores.movedim(-1, 1), pitch, reduction="none") * weight
         of_begin = binary_cross_entropy_with_logits(-hold, begin, reduction="none")[..., 1:]
-        divergence = 0.5 * (mean.square() + variance.exp() - 1 - variance)
+        divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
         n_beats = mean.shape[0] * mean.shape[2]
         return (of_pitch.sum() + of_begin.sum() + self.kl * divergence.sum()) / n_beats
 
@@ -523,7 +557,9 @@ class ChoirGenerator(nn.Module):
 
 
 def to_beats(n_steps: int) -> list[int]:
-    """The first half of a bar's unfoldings, which lead to its beats."""
+    """The first half of a bar's unfoldings, which lead to what is called its beats: those of 3/4 and 4/4 with four
+    steps a beat, and in other metres other parts of three or four steps.
+    """
     strides = factors(n_steps)
     return strides[: len(strides) // 2]
 
@@ -544,6 +580,8 @@ class ChoirDiscriminator(nn.Module):
     ------
     ValueError
         If a bar's steps cannot be folded by twos and threes.
+
+    Taught in: notebooks/10-our-model.ipynb
     """
 
     def __init__(self, n_bars: int = 4, n_steps: int = 16, n_codes: int = 32, channels: int = 96) -> None:
@@ -586,5 +624,7 @@ class ChoirDiscriminator(nn.Module):
 def blur(real: Tensor, fake: Tensor, deviation: float) -> tuple[Tensor, Tensor]:
     """Add noise to both sides ``(batch, ...)``, so that the discriminator cannot go by details that are not heard
     (instance noise; Sønderby et al. 2017).
+
+    Taught in: notebooks/10-our-model.ipynb
     """
     return tuple(x + deviation * randn(x.shape, like=x) for x in (real, fake))  # type: ignore[return-value]
