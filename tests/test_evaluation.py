@@ -262,7 +262,7 @@ def test_copies_with_noise_fail_in_novelty(bach):
 
 def test_a_few_copies_among_many_clips_are_seen(bach):
     """They hardly move a mean; of four bars, no held-out passage is a copy."""
-    clips, copies = clips_of_run(), some(bach.training, 4)
+    clips, copies = clips_of_run("chorales"), some(bach.training, 4)
     clean, mixed = evaluate(clips, bach), evaluate(joined([clips.select(np.arange(96)), copies]), bach)
     assert clean["copied_passages_4_bars"].passed is clean.verdict.conditions[0].holds is True
     assert mixed["copied_share_2_bars"].passed is True

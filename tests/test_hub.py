@@ -112,7 +112,7 @@ def test_the_shipped_network_can_be_saved_with_its_card(tmp_path):
     assert same_music(shipped, from_pretrained(tmp_path))
     card = (tmp_path / "README.md").read_text(encoding="utf-8")
     n_parameters = sum(weight.numel() for weight in shipped.generator.parameters())
-    assert f"- **Network**: `convnet`, {n_parameters:,} parameters." in card
+    assert f"- **Network**: `choir`, {n_parameters:,} parameters." in card
     assert "4 tracks (soprano, alto, tenor, bass)" in card
     assert "2,255 windows of `chorales`, moved to C major or A minor" in card
     assert f"Fréchet distance {shipped.card['best']['score']:.1f}" in card

@@ -654,11 +654,12 @@ def test_a_piece_needs_a_candidate():
         compose(candidates=0)
 
 
-def test_the_numbers_on_the_card_are_what_the_weights_give():
+@pytest.mark.parametrize("name", ["choir", "chorales"])
+def test_the_numbers_on_the_card_are_what_the_weights_give(name):
     """The card's and the recipe's distances, computed again; another processor may flip a note here and there."""
-    recipe = recipes.RECIPES["chorales"]
+    recipe = recipes.RECIPES[name]
     watch = recipes.distance(recipe)
-    shipped = load_generator()
+    shipped = load_generator(name)
 
     def distance(roll):
         planes = torch.from_numpy(np.stack(roll, 1))
@@ -668,7 +669,7 @@ def test_the_numbers_on_the_card_are_what_the_weights_give():
     ours = [sample_rolls(shipped, recipes.N_CLIPS, seed) for seed in (1, 2, 3)]
     sets = (ours, [test.roll], [shuffle_beats(test.roll, test.grid)])
     found = [np.mean([distance(roll) for roll in rolls]) for rolls in sets]
-    card = (files("ganmusic") / "weights" / "chorales" / "README.md").read_text(encoding="utf-8")
+    card = (files("ganmusic") / "weights" / name / "README.md").read_text(encoding="utf-8")
     (row,) = re.findall(r"Fréchet distance to validation Bach \| ([\d.]+) \| ([\d.]+) \| ([\d.]+)", card)
     assert found == pytest.approx([float(number) for number in row], rel=0.03)
     said = re.search(r"distance of (\d+) to validation music, where .* has (\d+) .* (\d+)\.", recipe.description)
