@@ -1,8 +1,7 @@
 """What each part of the choir is worth: ``make ablations``, two hours of one core.
 
 Trains the recipe ``choir`` with one part left out or changed at a time, as many updates for each, three seeds, and
-judges what came of it. Results go to ``book/ablations.json``, where chapter 10 reads them; what stands there is not run
-again.
+judges what came of it. Results go to ``book/ablations.json``; what stands there is not run again.
 """
 
 from __future__ import annotations

@@ -26,7 +26,18 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy,
 
 from ganmusic.keys import PROFILES
 from ganmusic.models.blocks import Examples, bar_latents, initialise
-from ganmusic.models.convnet import HOLD, Residual, activation, factors, quiet_residuals, standardise, welcome
+from ganmusic.models.convnet import (
+    HOLD,
+    Residual,
+    activation,
+    at_each_beat,
+    factors,
+    last_channels,
+    quiet_residuals,
+    standardise,
+    unfolding,
+    welcome,
+)
 from ganmusic.parallel import rand, randn
 
 __all__ = [
@@ -378,18 +389,12 @@ class ChoirGenerator(nn.Module):
         strides = to_beats(n_steps)
         self.beats_per_bar = prod(strides)
         steps_per_beat = n_steps // self.beats_per_bar
-        channels = (channels[:1] * (len(strides) + 1 - len(channels)) + channels)[-len(strides) - 1 :]
+        channels = last_channels(channels, len(strides) + 1)
         self.examples = Examples(N_EXAMPLES, 2 * len(CONTROLS) + 1 + 2 * n_tracks * n_steps)
         self.encoder = BeatEncoder(n_tracks, n_pitches, steps_per_beat, n_codes)
         self.decoder = BeatDecoder(n_tracks, n_pitches, steps_per_beat, n_codes, hidden)
-        layers: list[nn.Module] = [Residual(channels[0], True)]
-        for stride, wide, narrow in zip(strides, channels[:-1], channels[1:], strict=True):
-            layers += [
-                activation(wide, True),
-                nn.ConvTranspose1d(wide, narrow, stride + 2, stride, padding=1),  # (batch, narrow, time * stride)
-                Residual(narrow, True),
-            ]
         last = channels[-1]
+        layers = [Residual(channels[0], True), *unfolding(strides, channels)]
         layers += [Residual(last, True), activation(last, True), nn.Conv1d(last, n_codes, 3, padding=1)]
         self.enter = nn.Conv1d(n_latent, channels[0], 3, padding=1)
         self.tell = nn.Linear(2 * len(CONTROLS), channels[0], bias=False)
@@ -616,9 +621,7 @@ class ChoirDiscriminator(nn.Module):
         x = self.fold(x)
         bar = self.bar_logit(leaky_relu(x + self.bar_position, 0.2))
         clip = self.clip_logit(leaky_relu(x, 0.2).flatten(1)).unsqueeze(1)
-        n_beats = beat.shape[-1]
-        scales = [clip.expand(-1, -1, n_beats), bar.repeat_interleave(n_beats // bar.shape[-1], -1), beat]
-        return torch.cat(scales, 1)
+        return at_each_beat(clip, bar, beat)
 
 
 def blur(real: Tensor, fake: Tensor, deviation: float) -> tuple[Tensor, Tensor]:

@@ -14,6 +14,7 @@ Taught in: notebooks/03-training.ipynb
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import combinations
 from math import prod
 
@@ -88,6 +89,31 @@ def quiet_residuals(network: nn.Module) -> None:
             nn.init.zeros_(block[-1].weight)  # type: ignore[arg-type]
 
 
+def last_channels(channels: tuple[int, ...], n: int) -> tuple[int, ...]:
+    """The last `n` of some channels, the first repeated where there are fewer."""
+    return (channels[:1] * (n - len(channels)) + channels)[-n:]
+
+
+def unfolding(strides: Sequence[int], channels: tuple[int, ...]) -> list[nn.Module]:
+    """Three layers for each stride, which unfold ``(batch, wide, time)`` to ``(batch, narrow, time * stride)``."""
+    layers: list[nn.Module] = []
+    for stride, wide, narrow in zip(strides, channels[:-1], channels[1:], strict=True):
+        layers += [
+            activation(wide, True),
+            nn.ConvTranspose1d(wide, narrow, stride + 2, stride, padding=1),
+            Residual(narrow, True),
+        ]
+    return layers
+
+
+def at_each_beat(clip: Tensor, bar: Tensor, beat: Tensor) -> Tensor:
+    """Logits for a clip, its bars and its beats ``(batch, 1, time)``, as what each scale says at each beat
+    ``(batch, scale, beat)``.
+    """
+    n_beats = beat.shape[-1]
+    return torch.cat([clip.expand(-1, -1, n_beats), bar.repeat_interleave(n_beats // bar.shape[-1], -1), beat], 1)
+
+
 class ConvGenerator(nn.Module):
     """Latents, one a bar, to the voices of a clip.
 
@@ -126,15 +152,9 @@ class ConvGenerator(nn.Module):
         super().__init__()
         self.n_tracks, self.n_steps, self.n_pitches, self.n_latent = n_tracks, n_steps, n_pitches, n_latent
         strides = factors(n_steps)
-        channels = (channels[:1] * (len(strides) + 1 - len(channels)) + channels)[-len(strides) - 1 :]
+        channels = last_channels(channels, len(strides) + 1)
         self.bars = nn.Sequential(nn.Conv1d(n_latent, channels[0], 3, padding=1), Residual(channels[0], True))
-        layers: list[nn.Module] = []
-        for stride, wide, narrow in zip(strides, channels[:-1], channels[1:], strict=True):
-            layers += [
-                activation(wide, True),
-                nn.ConvTranspose1d(wide, narrow, stride + 2, stride, padding=1),  # (batch, narrow, time * stride)
-                Residual(narrow, True),
-            ]
+        layers = unfolding(strides, channels)
         to_beats = len(strides) // 2
         self.to_beats = nn.Sequential(*layers[: 3 * to_beats])  # (batch, channel, beat)
         self.to_steps = nn.Sequential(*layers[3 * to_beats :], activation(channels[-1], True))  # (batch, channel, time)
@@ -166,11 +186,11 @@ class ConvGenerator(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         """``(batch, bar, n_latent)`` to rolls of zeros and ones ``(batch, plane, track, bar, step, pitch)``."""
         x = self.to_beats(self.bars(z.transpose(1, 2)))
-        welcome = self.welcome(self.plan(x))  # (batch, track, pitch, time)
+        liked = welcome(self.plan(x), self.centre, self.n_pitches, self.steps_per_beat)  # (batch, track, pitch, time)
         x = self.to_steps(x)
         sounding: list[Tensor] = []  # of each voice, (batch, pitch, time)
         onset: list[Tensor] = []
-        for voice, pitches in zip(self.voices, welcome.unbind(1), strict=True):
+        for voice, pitches in zip(self.voices, liked.unbind(1), strict=True):
             logits = voice(torch.cat([x, *sounding], 1))
             scores = standardise(logits[:, :-1].transpose(1, 2)) + pad(pitches.transpose(1, 2), (0, 1))
             choice = straight_through_argmax(scores).transpose(1, 2)  # (batch, pitch or silence, time)
@@ -180,10 +200,6 @@ class ConvGenerator(nn.Module):
             onset.append((begin * choice)[:, :-1])
         planes = torch.stack([torch.stack(sounding, 1), torch.stack(onset, 1)], 1)
         return planes.transpose(3, 4).unflatten(3, (-1, self.n_steps))
-
-    def welcome(self, plan: Tensor) -> Tensor:
-        """See the function of this name."""
-        return welcome(plan, self.centre, self.n_pitches, self.steps_per_beat)
 
     @torch.no_grad()
     def sample(self, z: Tensor) -> Tensor:
@@ -373,9 +389,7 @@ class ConvDiscriminator(nn.Module):
                 beat = self.beat_logit(leaky_relu(x + self.beat_position, 0.2))
         bar = self.bar_logit(leaky_relu(x + self.bar_position, 0.2))
         clip = self.clip_logit(leaky_relu(x, 0.2).flatten(1)).unsqueeze(1)
-        n_beats = beat.shape[-1]
-        scales = [clip.expand(-1, -1, n_beats), bar.repeat_interleave(n_beats // bar.shape[-1], -1), beat]
-        return torch.cat(scales, 1)
+        return at_each_beat(clip, bar, beat)
 
     def hear(self, sounding: Tensor, onset: Tensor) -> Tensor:
         """Both planes ``(batch, track, time, pitch)`` as what is listened to ``(batch, feature, time)``: the voices,

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from ganmusic.models.blocks import Examples, initialise, planes, straight_through_argmax, straight_through_step
-from ganmusic.models.convnet import factors
+from ganmusic.models.convnet import factors, last_channels
 from ganmusic.parallel import rand
 
 __all__ = [
@@ -57,8 +57,7 @@ def check(composition: str, n_tracks: int, n_bars: int, n_pitches: int) -> None:
 
 def stages(channels: tuple[int, ...], n_steps: int) -> list[int]:
     """Channels from one position a bar to one a step: as many as a bar has unfoldings, and one more."""
-    n = len(factors(n_steps)) + 1
-    return list((channels[:1] * (n - len(channels)) + channels)[-n:])
+    return list(last_channels(channels, len(factors(n_steps)) + 1))
 
 
 class Temporal(nn.Sequential):
