@@ -63,7 +63,7 @@ LEFT_OUT = 0.5
 N_EXAMPLES = 256
 #: Semitones by which music is moved, up or down, when the autoencoder learns: a beat is the same in any key.
 MOVED = 5
-#: Weight of a step's pitch where nothing begins, in the autoencoder's loss: it is not heard, but helps to learn.
+#: Weight of a step's pitch where nothing begins, in the autoencoder's loss: what is held sounds without it.
 UNHEARD = 0.1
 
 

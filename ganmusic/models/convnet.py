@@ -186,7 +186,7 @@ class ConvGenerator(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         """``(batch, bar, n_latent)`` to rolls of zeros and ones ``(batch, plane, track, bar, step, pitch)``."""
         x = self.to_beats(self.bars(z.transpose(1, 2)))
-        liked = welcome(self.plan(x), self.centre, self.n_pitches, self.steps_per_beat)  # (batch, track, pitch, time)
+        liked = self.welcome(self.plan(x))  # (batch, track, pitch, time)
         x = self.to_steps(x)
         sounding: list[Tensor] = []  # of each voice, (batch, pitch, time)
         onset: list[Tensor] = []
@@ -200,6 +200,10 @@ class ConvGenerator(nn.Module):
             onset.append((begin * choice)[:, :-1])
         planes = torch.stack([torch.stack(sounding, 1), torch.stack(onset, 1)], 1)
         return planes.transpose(3, 4).unflatten(3, (-1, self.n_steps))
+
+    def welcome(self, plan: Tensor) -> Tensor:
+        """See the function of this name."""
+        return welcome(plan, self.centre, self.n_pitches, self.steps_per_beat)
 
     @torch.no_grad()
     def sample(self, z: Tensor) -> Tensor:
