@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from multiprocessing import get_context
+from statistics import fmean
 from typing import Any
 from unittest.mock import patch
 
@@ -24,6 +25,8 @@ from torch import Tensor
 from ganmusic import metrics, recipes
 from ganmusic.metrics import distribution
 from ganmusic.models import MODELS, choir
+from ganmusic.models.choir import CONTROLS, heard
+from ganmusic.pianoroll import IntArray, Roll
 from ganmusic.recipes import RECIPES
 from ganmusic.sample import to_roll
 from ganmusic.train import AdversarialGame, TrainConfig, fit
@@ -38,6 +41,12 @@ KEPT = (
     *("step_rate", "leap_rate", "notes_per_bar", "triads_on_beats", "consonant_pairs", "scale_consistency"),
     *("qualified_notes", "groove_similarity", "parallel_fifths", "parallel_octaves"),
 )
+#: Of these, and of the statistics, what the table shows beside the distance.
+SHOWN = ("density", "coverage", "vendi_score", "auc_features", "parallel_fifths", "heeds_register", "right_pitches")
+#: Semitones by which music is moved at most, up or down.
+MOVED = 5
+#: How many clips are asked for little and for much, and for which quantiles of real clips.
+N_ASKED, ASKED = 100, (0.1, 0.9)
 
 
 class SingleJudge(choir.ChoirDiscriminator):
@@ -54,21 +63,64 @@ def silent(function: str) -> Any:
     return patch.object(choir, function, lambda *arguments: torch.zeros_like(original(*arguments)))
 
 
+def deaf() -> Any:
+    """Let no voice hear what was sung before its beat, so that there are no parallels to be shown either."""
+    scores = choir.BeatDecoder.scores
+    return patch.object(
+        choir.BeatDecoder,
+        "scores",
+        lambda self, told, near, before, above: scores(self, told, near, torch.zeros_like(before), above),
+    )
+
+
+def free() -> Any:
+    """Ask for nothing where nobody does."""
+    return patch.object(choir.ChoirGenerator, "wishes", lambda *_: None)
+
+
+def unasked() -> Any:
+    """Ask for nothing, neither in training nor afterwards."""
+    both = ExitStack()
+    both.enter_context(patch.object(choir, "LEFT_OUT", 1.0))
+    both.enter_context(free())
+    return both
+
+
+def moved(real: Tensor) -> Tensor:
+    """Real rolls, each moved by up to `MOVED` semitones that leave all of its notes within the grid."""
+    pitches = real.flatten(1, 4).any(1).to(real.dtype)  # (batch, pitch)
+    below, above = (ends.argmax(1).clamp(max=MOVED) for ends in (pitches, pitches.flip(1)))
+    shift = (torch.rand(len(real)) * (below + above + 1)).long() - below
+    source = (torch.arange(real.shape[-1]) - shift.unsqueeze(1)) % real.shape[-1]
+    return real.gather(-1, source[:, None, None, None, None].expand_as(real))
+
+
+def in_other_keys() -> Any:
+    """Let the autoencoder hear its lessons in other keys than the one that the game is played in."""
+    learn = choir.ChoirGenerator.learn
+    return patch.object(choir.ChoirGenerator, "learn", lambda self, real: learn(self, moved(real)))
+
+
 #: What is left out or changed: settings of the game, of the generator, and what is patched while it is played.
 PARTS: dict[str, tuple[dict[str, Any], dict[str, Any], Any]] = {
     "nothing": ({}, {}, None),
     "a lower price of codes": ({}, {"kl": 0.05}, None),
     "a higher price of codes": ({}, {"kl": 1.0}, None),
-    "music moved in lessons": ({}, {}, lambda: patch.object(choir, "MOVED", 0)),
-    "the plan of each beat": ({}, {}, lambda: silent("welcome")),
+    "lessons in one key": ({}, {}, in_other_keys),
+    "the voices' lines": ({}, {}, lambda: silent("near_line")),
+    "the step before each beat": ({}, {}, deaf),
     "parallels shown": ({}, {}, lambda: silent("parallels")),
     "judges of bars and beats": ({}, {}, lambda: patch.dict(MODELS, choir=(choir.ChoirGenerator, SingleJudge))),
     "blurred codes": ({"augment": None}, {}, None),
     "pairs in the loss": ({"loss": "non_saturating"}, {}, None),
     "R1 and R2": ({"penalty": None}, {}, None),
     "the average of weights": ({"ema": 0.0}, {}, None),
-    "questions": ({}, {}, lambda: patch.object(choir, "LEFT_OUT", 1.0)),
+    "questions": ({}, {}, unasked),
 }
+#: What all of them are compared with: nothing is trained, the clips are those that the others learn from.
+BACH = "Bach himself"
+#: Not left out in training, but when it is heard.
+WISHES = "wishes where nobody has any"
 
 
 @contextmanager
@@ -87,21 +139,75 @@ def train(task: tuple[str, int]) -> None:
     """Train without a part, judge, and keep the numbers."""
     part, seed = task
     torch.set_num_threads(1)
+    begin = time.process_time()
+    made = {BACH: (bach(seed), {})} if part == BACH else trained(part, seed)
+    cost = round(time.process_time() - begin)
+    for name, (roll, heeded) in made.items():
+        values = {key: rounded(value) for key, value in {**judged(roll, seed), **heeded}.items()}
+        RESULTS.add("runs", f"{name}, seed {seed}", {"part": name, "seed": seed, "seconds": cost, "values": values})
+        print(f"{name}, seed {seed}: distance {values['frechet_distance']}, {cost} s", flush=True)
+
+
+def trained(part: str, seed: int) -> dict[str, tuple[Roll, dict[str, float]]]:
+    """What the choir makes if it is trained without a part, how it heeds what it is asked, and how well it writes.
+
+    The whole choir is also heard without wishes, for which it is trained no other way.
+    """
     recipe = RECIPES["choir"]
     config = TrainConfig(steps=UPDATES, seed=seed, **recipe.config)
     batch = recipes.batches(recipe, config)
     with without(part, seed) as game:
-        begin = time.process_time()
         fit(game, batch, config, progress=False)
-        cost = time.process_time() - begin
-        roll = to_roll(game.sample(N_CLIPS))
+        made = {part: (to_roll(game.sample(N_CLIPS)), {**heeds(game.averaged), **writes(game.averaged)})}
+        if part == "nothing":
+            with free():
+                made[WISHES] = to_roll(game.sample(N_CLIPS)), made[part][1]
+    return made
+
+
+@torch.no_grad()
+def heeds(choir: Any) -> dict[str, float]:
+    """Of the difference between few and many notes, and between low and high ones, how much is heard when asked for."""
+    z = choir.latent(N_ASKED, generator=torch.Generator().manual_seed(0))
+    found = {}
+    for column, name in enumerate(CONTROLS[1:], 1):
+        ends = choir.usual[:, column].quantile(torch.tensor(ASKED)).tolist()
+        low, high = (
+            heard(choir.sample(z, choir.asking(N_ASKED, **{name: end})).float())[:, column].mean() for end in ends
+        )
+        found[f"heeds_{name}"] = float(high - low) / (ends[1] - ends[0])
+    return found
+
+
+@torch.no_grad()
+def writes(choir: Any) -> dict[str, float]:
+    """Share of the steps of unseen music that have the right pitch after a way through the codes."""
+    data = recipes.held_out("chorales", "test", 4).roll
+    rolls = torch.from_numpy(np.stack(data, 1)).float().flatten(3, 4)
+    codes, _ = choir.encoder(*rolls.unbind(1))
+    again = choir.decoder.sing(codes)
+    return {"right_pitches": (rolls[:, 0] == again[:, 0]).all(-1).float().mean().item()}
+
+
+def bach(seed: int) -> Roll:
+    """Some of the clips that the choir learns from."""
+    data = recipes.clips("chorales", "train", 4)
+    return data.select(drawn(len(data), seed)).roll
+
+
+def drawn(n: int, seed: int) -> IntArray:
+    """The numbers of `N_CLIPS` among `n` clips."""
+    return np.sort(np.random.default_rng(seed).permutation(n)[:N_CLIPS])
+
+
+def judged(roll: Roll, seed: int) -> dict[str, float]:
+    """Compare clips with as many held-out ones, and measure them by themselves."""
     real = against()
     features = real.space(roll)
-    rows = np.sort(np.random.default_rng(seed).permutation(len(real.held_out))[:N_CLIPS])
-    held_out = real.space(real.held_out.select(rows).roll)
+    held_out = real.space(real.held_out.select(drawn(len(real.held_out), seed)).roll)
     neighbours = distribution.precision_recall_density_coverage(held_out, features)
     clips = metrics.evaluate(roll, real.held_out.grid)
-    found = {
+    return {
         "frechet_distance": distribution.frechet_distance(features, held_out),
         "density": neighbours.density,
         "coverage": neighbours.coverage,
@@ -109,21 +215,32 @@ def train(task: tuple[str, int]) -> None:
         "auc_features": distribution.classifier_auc(features, held_out),
         **{name: float(np.nanmean(clips[name])) for name in KEPT},
     }
-    values = {name: rounded(value) for name, value in found.items()}
-    RESULTS.add("runs", f"{part}, seed {seed}", {"part": part, "seed": seed, "seconds": round(cost), "values": values})
-    print(f"{part}, seed {seed}: distance {values['frechet_distance']}, {cost:.0f} s", flush=True)
+
+
+def table(found: dict[str, Any]) -> str:
+    """What was measured, as the rows of a table in Markdown: means over seeds, distances with smallest and largest."""
+    rows = []
+    for part in (BACH, *PARTS, WISHES):
+        runs = [run["values"] for run in found["runs"].values() if run["part"] == part]
+        if runs:
+            distances = [run["frechet_distance"] for run in runs]
+            spread = f"{fmean(distances):.0f} ({min(distances):.0f} to {max(distances):.0f})"
+            rest = (f"{fmean(run[name] for run in runs):.2f}" if name in runs[0] else "–" for name in SHOWN)
+            rows.append(f"| {' | '.join([part, spread, *rest])} |")
+    return "\n".join(rows)
 
 
 def main() -> None:
-    """Do what is missing."""
+    """Do what is missing, and show all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, default=2, help="processes at a time (default: 2)")
     jobs = max(1, parser.parse_args().jobs)
     done = RESULTS.read()["runs"]
-    tasks = [(part, seed) for seed in SEEDS for part in PARTS if f"{part}, seed {seed}" not in done]
+    tasks = [(part, seed) for seed in SEEDS for part in (BACH, *PARTS) if f"{part}, seed {seed}" not in done]
     with get_context("spawn").Pool(jobs) as pool:
-        pool.map(train, tasks, chunksize=1)
-    print(f"{RESULTS.path.relative_to(ROOT)} has {len(RESULTS.read()['runs'])} runs")
+        for _ in pool.imap_unordered(train, tasks):  # stops at the first error
+            pass
+    print(table(RESULTS.read()))
 
 
 if __name__ == "__main__":

@@ -410,6 +410,7 @@ def _train(options: argparse.Namespace) -> None:
     _check_writable(out if out.is_dir() else _first_folder(out))
 
     from ganmusic import recipes
+    from ganmusic.files import counted
 
     recipe = options.recipe or (None if options.resume else "choir")
     if recipe is not None and recipe not in recipes.RECIPES:
@@ -432,7 +433,7 @@ def _train(options: argparse.Namespace) -> None:
     )
     if os.environ.get("RANK", "0") != "0":  # one of several processes of torchrun, of which the first speaks
         return
-    done = f"{history.rows[-1]['step']:,} updates" if history.rows else "nothing left to do"
+    done = counted(history.rows[-1]["step"], "update") if history.rows else "nothing left to do"
     print(f"{out}: {done}; hear it with: ganmusic compose song.mp3 --run {out}")
 
 
@@ -474,9 +475,12 @@ def _compose(options: argparse.Namespace) -> None:
     from ganmusic import audio, midi, sample
     from ganmusic.player import Clip
 
+    for name in ("key", "chords"):
+        if options.after is not None and getattr(options, name) is not None:
+            raise ValueError(f"--{name} does not go with --after, which goes on in the music's own key")
     composer = sample.load_generator(options.run or ("midinet" if options.chords is not None else None))
-    if options.key is not None:
-        composer.check_key(options.key)
+    told = {name: getattr(options, name) for name in ("mode", "density", "register")}
+    home = None if options.key is None else composer.check_key(options.key)
     chords = [] if options.chords is None else composer.check_chords(options.chords)
     if chords and (rare := composer.unfamiliar(chords)):
         print(
@@ -484,13 +488,9 @@ def _compose(options: argparse.Namespace) -> None:
             "them: the tunes that it learned from keep to the triads of their key",
             file=sys.stderr,
         )
-    told = {name: getattr(options, name) for name in ("mode", "density", "register")}
-    composer.asking(**told)
-    before = None
-    if options.after is not None:
-        if options.key is not None or options.chords is not None:
-            raise ValueError("the music to go on from has its own key, and no other can be asked for")
-        before = midi.read(options.after)
+    if options.after is None:
+        composer.asking(**told, moved=sample.way_to(home) if home else 0)
+    before = None if options.after is None else midi.read(options.after)
     n_bars = options.bars or getattr(composer.generator, "n_bars", len(chords) or 8)
     if out.suffix.lower().removeprefix(".") in audio.FORMATS:
         seconds = n_bars * composer.grid.beats_per_bar * 60 / sample.TEMPO

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -133,7 +134,13 @@ class Composer:
         return [str(chord) for chord in dict.fromkeys(rare)]
 
     def asking(
-        self, mode: str | None, density: float | None, register: float | None, before: Tensor | None = None
+        self,
+        mode: str | None,
+        density: float | None,
+        register: float | None,
+        before: Tensor | None = None,
+        *,
+        moved: int = 0,
     ) -> Tensor | None:
         """What the generator is asked, as a row that it understands; None if there is nothing to ask.
 
@@ -144,9 +151,11 @@ class Composer:
         density : float, optional
             Notes a bar, of all voices together.
         register : float, optional
-            Mean pitch of all that sounds, as a MIDI number, in the common key.
+            Mean pitch of all that sounds, as a MIDI number.
         before : Tensor, optional [shape=(plane, track, step, pitch)]
             A bar to go on from.
+        moved : int
+            Semitones by which the piece will be moved afterwards: it sounds in the register asked for when it has been.
 
         Raises
         ------
@@ -157,16 +166,18 @@ class Composer:
             return None
         if not self.takes_wishes:
             takes = [name for name, (generator, _) in MODELS.items() if hasattr(generator, "asking")]
+            but = ", but takes no chords" if self.takes_chords else ""
             raise ValueError(
                 f"this network, of the model {self.card['model']!r}, cannot be told what to play; one of the model "
-                f"{', '.join(takes)} can"
+                f"{', '.join(takes)} can{but}"
             )
-        low, high = (end + self.grid.low for end in self.generator.ranges["register"])  # type: ignore[index]
+        lowest = self.grid.low + moved
+        low, high = (end + lowest for end in self.generator.ranges["register"])  # type: ignore[index]
         if register is not None and not low <= register <= high:
             raise ValueError(
                 f"the register that this network can be asked for is {low:.1f} to {high:.1f} (MIDI), not {register}"
             )
-        above = None if register is None else register - self.grid.low
+        above = None if register is None else register - lowest
         asked: Tensor = self.generator.asking(1, mode, density, above, before)  # type: ignore[operator]
         return asked
 
@@ -201,7 +212,7 @@ def load_generator(run: str | os.PathLike[str] | None = None) -> Composer:
             config |= {key: state[key] for key in ("step", "seconds", "best")}
             weights = {k.removeprefix("averaged."): v for k, v in tensors.items() if k.startswith("averaged.")}
         generator = MODELS[config["model"]][0](**config["generator"])
-        generator.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
+        _load(generator, weights, run, config)
         composer = Composer(
             generator.eval().requires_grad_(False),
             Grid(**config["grid"]),
@@ -212,7 +223,35 @@ def load_generator(run: str | os.PathLike[str] | None = None) -> Composer:
         )
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise checkpoint.CheckpointError.misfit(run, error) from None
+    _check_parts(composer, run)
     return composer
+
+
+def _load(generator: nn.Module, weights: dict[str, Tensor], run: Path, config: dict[str, Any]) -> None:
+    """Give a generator its weights, or say that they are another network's."""
+    try:
+        generator.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
+    except RuntimeError as error:
+        sizes = ", ".join(f"{name}={size}" for name, size in config["generator"].items())
+        raise checkpoint.CheckpointError(
+            f"{run}: its weights are not those of the network that its config.json describes, {config['model']} with "
+            f"{sizes} ({' '.join(str(error).split())[:200]})"
+        ) from None
+
+
+def _check_parts(composer: Composer, run: Path) -> None:
+    """Refuse a grid and tracks that are not those of the generator."""
+    sizes = composer.card["generator"]
+    tracks = {"programs": len(composer.programs), "drums": len(composer.drums or composer.names)}
+    wrong = [f"{n} {name} for {len(composer.names)} tracks" for name, n in tracks.items() if n != len(composer.names)]
+    grid = {"tracks": len(composer.names), "steps": composer.grid.n_steps, "pitches": composer.grid.n_pitches}
+    wrong += [
+        f"a network of {sizes[f'n_{name}']} {name} and a {'list' if name == 'tracks' else 'grid'} of {n}"
+        for name, n in grid.items()
+        if sizes.get(f"n_{name}", n) != n
+    ]
+    if wrong:
+        raise checkpoint.CheckpointError(f"{run}: its config.json does not fit itself: {'; '.join(wrong)}")
 
 
 def to_roll(rolls: Tensor) -> Roll:
@@ -314,7 +353,7 @@ def compose(
     if home and mode not in (None, home.mode):
         raise ValueError(f"{home} is not {mode}")
     told = home.mode if home and composer.takes_wishes else mode
-    wishes = composer.asking(told, density, register)
+    wishes = composer.asking(told, density, register, moved=way_to(home) if home else semitones)
     if over:
         piece = _compose_over(composer, over, n_bars, seed, tempo, candidates)
     else:
@@ -370,7 +409,7 @@ def continue_piece(
     if candidates < 1:
         raise ValueError(f"a piece is chosen from at least 1 candidate, not {candidates}")
     bar, shift = _last_bar(composer, piece)
-    wishes = composer.asking(mode, density, register, bar)
+    wishes = composer.asking(mode, density, register, bar, moved=-shift)
     modes = list(TONIC_TRIADS) if mode is None else [mode]
     rolls, ends_well = _candidates(composer, n_bars + 1, seed, candidates, modes, wishes)
     made, _ = _chosen(composer, rolls, ends_well, piece.tempo, None)
@@ -503,6 +542,12 @@ def comes_home(chords: npt.NDArray[np.bool_], modes: Collection[str], n_notes: i
         inside = classes[:, triad].sum(1)
         home |= classes[:, triad[0]] & (inside == classes.sum(1)) & (inside >= n_notes)
     return home
+
+
+def way_to(key: Key) -> int:
+    """The shorter way from the common key of its mode to a key, in semitones."""
+    up = (key.tonic - TONIC_TRIADS[key.mode][0]) % 12
+    return min(up, up - 12, key=abs)
 
 
 def shortest_shift(piece: Piece, semitones: int) -> int:

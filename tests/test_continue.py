@@ -151,9 +151,9 @@ def test_a_key_tells_its_mode(composer):
     heard = {}
 
     class Listening(Composer):
-        def asking(self, mode, density, register, before=None):
+        def asking(self, mode, density, register, before=None, **options):
             heard["mode"] = mode
-            return super().asking(mode, density, register, before)
+            return super().asking(mode, density, register, before, **options)
 
     listening = Listening(**vars(composer))
     compose(4, run=listening, key="D minor")
@@ -182,7 +182,7 @@ def test_a_file_goes_on_from_the_command_line(composer, chorale, tmp_path, monke
     assert main([*arguments, "--mode", "major"]) == 0
     assert midi.read(tmp_path / "more.mid").n_bars == chorale.n_bars + 3
     assert main([*arguments, "--key", "C"]) != 0
-    assert "has its own key" in capsys.readouterr().err
+    assert "goes on in the music's own key" in capsys.readouterr().err
     assert main([*arguments, "--density", "3"]) != 0
     assert "10.1 to 19.9" in capsys.readouterr().err
 
@@ -217,6 +217,39 @@ def test_the_shipped_choir_comes_near_to_what_it_is_asked(choir):
     assert high - low > 4
     minor, major = (drawn(choir, mode=mode)[0][:, 0].mean().item() for mode in ("minor", "major"))
     assert major - minor > 0.02
+
+
+def mean_pitch(piece, first_bar=0):
+    notes = [note for track in piece.tracks for note in track.notes if note.onset >= 16 * first_bar]
+    return sum(note.pitch * note.duration for note in notes) / sum(note.duration for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("register", "options"),
+    [(62, {}), (65, {"key": "F# major"}), (59, {"key": "G major"}), (66, {"key": "Eb minor"}), (68, {"semitones": 5}),
+     (54, {"semitones": -7})],
+)  # fmt: skip
+def test_the_register_is_that_of_what_sounds(choir, register, options):
+    pieces = [compose(8, seed, choir, register=register, **options) for seed in range(3)]
+    assert sum(map(mean_pitch, pieces)) / 3 == pytest.approx(register, abs=2)
+
+
+@pytest.mark.parametrize("semitones", [-3, 0, 5])
+def test_the_register_of_what_follows_is_that_of_what_sounds(choir, chorale, semitones):
+    tonic = (chorale.labels["tonic"] + semitones) % 12
+    begun = replace(transpose(chorale, semitones), labels={**chorale.labels, "tonic": tonic})
+    means = [mean_pitch(continue_piece(begun, 8, seed, choir, register=62), begun.n_bars) for seed in range(3)]
+    assert sum(means) / 3 == pytest.approx(62, abs=2.5)
+
+
+def test_the_range_of_the_register_is_that_of_what_sounds(composer):
+    with pytest.raises(ValueError, match=r"is 61\.1 to 72\.9 \(MIDI\), not 20"):
+        compose(4, run=composer, register=20, key="F major")
+
+
+def test_a_bar_of_other_tracks_is_refused(composer):
+    with pytest.raises(ValueError, match=r"has the shape \(2, 4, 16, 48\), not \(2, 5, 16, 48\)"):
+        composer.asking(None, None, None, torch.zeros(2, 5, 16, 48))
 
 
 def test_the_shipped_choir_seldom_writes_parallels(choir):

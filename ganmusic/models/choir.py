@@ -18,10 +18,12 @@ Taught in: notebooks/10-our-model.ipynb
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from math import prod
 
 import torch
 from torch import Tensor, nn
+from torch.amp import is_autocast_available
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, leaky_relu, one_hot, pad
 
 from ganmusic.keys import PROFILES
@@ -33,12 +35,12 @@ from ganmusic.models.convnet import (
     at_each_beat,
     factors,
     last_channels,
+    near_line,
     quiet_residuals,
     standardise,
     unfolding,
-    welcome,
 )
-from ganmusic.parallel import rand, randn
+from ganmusic.parallel import randn
 
 __all__ = [
     "CONTROLS",
@@ -58,11 +60,9 @@ CONTROLS = ("mode", "density", "register")
 #: Least standard deviation of each that counts: a corpus may have clips that are all alike in one of them.
 LEAST_SPREAD = (0.01, 0.5, 0.5)
 #: Share of the clips that are asked nothing in training, and of the questions that are left out of the others.
-LEFT_OUT = 0.5
+LEFT_OUT = 0.3
 #: Clips that are remembered to know what is usual.
 N_EXAMPLES = 256
-#: Semitones by which music is moved, up or down, when the autoencoder learns: a beat is the same in any key.
-MOVED = 5
 #: Weight of a step's pitch where nothing begins, in the autoencoder's loss: what is held sounds without it.
 UNHEARD = 0.1
 
@@ -164,8 +164,8 @@ class BeatDecoder(nn.Module):
         super().__init__()
         self.n_tracks, self.n_pitches, self.steps_per_beat = n_tracks, n_pitches, steps_per_beat
         self.read = nn.Sequential(nn.Conv1d(n_codes, hidden, 3, padding=1), Residual(hidden), nn.LeakyReLU(0.2))
-        # As in `ConvGenerator`: where each voice's line runs, and how welcome each pitch class is.
-        self.plan = nn.Conv1d(n_codes, n_tracks + 12, 1)
+        # As in `ConvGenerator`, where each voice's line runs: a code can then be moved up and down as a whole.
+        self.line = nn.Conv1d(n_codes, n_tracks, 1)
         self.centre = nn.Parameter(torch.linspace(0.75, 0.25, n_tracks) * n_pitches)
         # For each step: every pitch, silence, and whether what sounds is held; fifths and octaves with other voices.
         self.outputs = [(n_pitches + 2, 2 * voice) for voice in range(n_tracks)]
@@ -183,21 +183,21 @@ class BeatDecoder(nn.Module):
             bias = voice[-1].bias.data.unflatten(0, (steps_per_beat, -1))  # type: ignore[index]
             bias[:, n_pitches + 1] = HOLD
 
-    def setting(self, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """What codes ``(batch, n_codes, beat)`` tell all voices, ``(batch, beat, hidden)``, and how welcome they make
-        pitches, ``(batch, beat, track, step, pitch)``.
+    def tell(self, codes: Tensor) -> tuple[Tensor, Tensor]:
+        """What codes ``(batch, n_codes, beat)`` tell all voices, ``(batch, beat, hidden)``, and how near each pitch is
+        to the line of its voice, ``(batch, beat, track, step, pitch)``.
         """
-        pitches = welcome(self.plan(codes), self.centre, self.n_pitches, self.steps_per_beat)
-        pitches = pitches.permute(0, 3, 1, 2).unflatten(1, (-1, self.steps_per_beat)).transpose(2, 3)
-        return self.read(codes).transpose(1, 2), pitches
+        near = near_line(self.line(codes), self.centre, self.n_pitches, self.steps_per_beat)
+        near = near.permute(0, 3, 1, 2).unflatten(1, (-1, self.steps_per_beat)).transpose(2, 3)
+        return self.read(codes).transpose(1, 2), near
 
-    def scores(self, told: Tensor, pitches: Tensor, before: Tensor, above: Tensor) -> tuple[Tensor, Tensor]:
+    def scores(self, told: Tensor, near: Tensor, before: Tensor, above: Tensor) -> tuple[Tensor, Tensor]:
         """What the next voice thinks of its choices.
 
         Parameters
         ----------
-        told, pitches : Tensor
-            See `setting`; of the pitches this voice's own ``(batch, beat, step, pitch)``.
+        told, near : Tensor
+            See `tell`; the second for this voice, ``(batch, beat, step, pitch)``.
         before : Tensor [shape=(batch, beat, track, pitch)]
             What all voices sang on the step before each beat.
         above : Tensor [shape=(batch, beat, voice, step, pitch)]
@@ -214,8 +214,7 @@ class BeatDecoder(nn.Module):
         x = self.voices[voice](torch.cat([told, before.flatten(2), above.flatten(2)], 2))
         each, parallel = x.unflatten(2, (self.steps_per_beat, -1)).split(self.outputs[voice], -1)
         forbidden = parallels(before[:, :, voice], before[:, :, :voice], above[:, :, :, 0])
-        liked = pitches + parallel @ forbidden
-        return standardise(each[..., :-1]) + pad(liked, (0, 1)), each[..., -1]
+        return standardise(each[..., :-1]) + pad(near + parallel @ forbidden, (0, 1)), each[..., -1]
 
     def forward(self, codes: Tensor, sounding: Tensor) -> tuple[Tensor, Tensor]:
         """Score real choices, for all beats at once.
@@ -230,15 +229,11 @@ class BeatDecoder(nn.Module):
         -------
         scores, hold : Tensor [shape=(batch, track, time, pitch + 1)], Tensor [shape=(batch, track, time)]
         """
-        told, pitches = self.setting(codes)
+        told, near = self.tell(codes)
         beats = sounding.unflatten(2, (-1, self.steps_per_beat)).transpose(1, 2)  # (batch, beat, track, step, pitch)
         before = pad(beats[:, :-1, :, -1], (0, 0, 0, 0, 1, 0))
         scores, hold = zip(
-            *(
-                self.scores(told, pitches[:, :, voice], before, beats[:, :, :voice])
-                for voice in range(self.n_tracks)
-            ),
-            strict=True,
+            *(self.scores(told, near[:, :, k], before, beats[:, :, :k]) for k in range(self.n_tracks)), strict=True
         )
         return torch.stack([each.flatten(1, 2) for each in scores], 1), torch.stack([h.flatten(1) for h in hold], 1)
 
@@ -259,7 +254,7 @@ class BeatDecoder(nn.Module):
         Tensor [shape=(batch, plane, track, time, pitch)]
             Zeros and ones.
         """
-        told, pitches = self.setting(codes)
+        told, near = self.tell(codes)
         n, n_beats, _ = told.shape
         n_given = 0 if given is None else given.shape[3] // self.steps_per_beat
         before = codes.new_zeros(n, 1, self.n_tracks, self.n_pitches)
@@ -268,7 +263,7 @@ class BeatDecoder(nn.Module):
             now = slice(beat, beat + 1)
             planes = codes.new_zeros(n, 2, 0, self.steps_per_beat, self.n_pitches)
             for voice in range(self.n_tracks):
-                scores, hold = self.scores(told[:, now], pitches[:, now, voice], before, planes[:, :1])
+                scores, hold = self.scores(told[:, now], near[:, now, voice], before, planes[:, :1])
                 one = held_line(scores[:, 0], hold[:, 0] <= 0, before[:, 0, voice] if beat else None)
                 if given is not None and is_given is not None and beat < n_given:
                     steps = slice(beat * self.steps_per_beat, (beat + 1) * self.steps_per_beat)
@@ -410,7 +405,7 @@ class ChoirGenerator(nn.Module):
 
     @torch.no_grad()
     def ask(self, real: Tensor) -> Tensor:
-        """What real rolls ask: half of them nothing, the others any of the questions, drawn at random."""
+        """What real rolls ask: some of them nothing, the others any of the questions, drawn at random."""
         n = len(real)
         questions = torch.rand(n, len(CONTROLS) + 2).to(real) >= LEFT_OUT
         told = (questions[:, 1:] & questions[:, :1]).to(real.dtype)
@@ -455,8 +450,11 @@ class ChoirGenerator(nn.Module):
         Raises
         ------
         ValueError
-            If there is no such mode, or a number is outside of `ranges`.
+            If there is no such mode, a number is outside of `ranges`, or the bar has another shape.
         """
+        shape = (2, self.n_tracks, self.n_steps, self.n_pitches)
+        if before is not None and before.shape != shape:
+            raise ValueError(f"a bar to go on from has the shape {shape}, not {tuple(before.shape)}")
         if mode not in (None, "major", "minor"):
             raise ValueError(f"a mode is 'major' or 'minor', not {mode!r}")
         for name, value in (("density", density), ("register", register)):
@@ -469,8 +467,21 @@ class ChoirGenerator(nn.Module):
         half = modes >= modes.median() if mode == "major" else modes <= modes.median()
         told = torch.tensor([[mode is not None, density is not None, register is not None, before is not None]]).float()
         values = torch.tensor([[float(modes[half].mean()), density or 0.0, register or 0.0]])
-        bar = torch.zeros(2, self.n_tracks, self.n_steps, self.n_pitches) if before is None else before.float()
+        bar = torch.zeros(shape) if before is None else before.float()
         return torch.cat([values, told, given_bar(bar[None])], 1).expand(n, -1)
+
+    def wishes(self, z: Tensor) -> Tensor | None:
+        """What remembered real clips have of all `CONTROLS`, as rows to ask, one a latent; None if none is remembered.
+
+        The first number of a latent says which clip it is, and so a latent always makes the same music.
+        """
+        n, n_kept = len(CONTROLS), int(self.examples.n_kept)
+        if not n_kept:
+            return None
+        which = (torch.special.ndtr(z[:, 0, 0]) * n_kept).long().clamp(max=n_kept - 1)
+        asked = self.examples.rows[which].clone()
+        asked[:, n : 2 * n], asked[:, 2 * n] = 1, 0
+        return asked
 
     def controls(self, asked: Tensor) -> Tensor:
         """What is asked, as the networks hear it ``(batch, 6)``: values in standard deviations of real clips, from
@@ -504,10 +515,9 @@ class ChoirGenerator(nn.Module):
         if asked is None:
             return self.unfold(x)
         bar, is_given = self.given(asked)
-        with torch.no_grad():
+        with torch.no_grad(), unmixed(z.device.type):  # as exact as those that `see` shows
             first, _ = self.encoder(*bar.unbind(1))
         is_given = is_given[:, None, None]
-        first = first.to(x.dtype)  # of mixed precision
         x = x + self.tell(self.controls(asked)).unsqueeze(-1)
         x = torch.cat([x[..., :1] + self.recall(first.flatten(1)).unsqueeze(-1) * is_given, x[..., 1:]], -1)
         made = self.unfold(x)
@@ -527,21 +537,11 @@ class ChoirGenerator(nn.Module):
         told = codes.new_zeros(len(codes), 2 * len(CONTROLS)) if asked is None else self.controls(asked)
         return torch.cat([codes, told.unsqueeze(-1).expand(-1, -1, codes.shape[-1])], 1)
 
-    def moved(self, real: Tensor) -> Tensor:
-        """Real rolls, each moved by up to `MOVED` semitones that leave all of its notes within the grid."""
-        pitches = real.flatten(1, 4).any(1).to(real.dtype)  # (batch, pitch)
-        below, above = (ends.argmax(1).clamp(max=MOVED) for ends in (pitches, pitches.flip(1)))
-        shift = (rand((len(real),), like=real) * (below + above + 1)).long() - below
-        source = torch.arange(self.n_pitches, device=real.device) - shift.unsqueeze(1)
-        return real.gather(-1, (source % self.n_pitches)[:, None, None, None, None].expand_as(real))
-
     def learn(self, real: Tensor) -> Tensor:
         """The autoencoder's loss on real rolls, in nats a beat: how badly it writes the notes out, given a code drawn
         from what the encoder makes of them and the notes before, and `kl` times how much the code tells.
-
-        Each clip is moved by as many semitones, up or down, as chance and the grid will have it.
         """
-        sounding, onset = self.moved(real).flatten(3, 4).unbind(1)
+        sounding, onset = real.flatten(3, 4).unbind(1)
         mean, log_variance = self.encoder(sounding, onset)
         scores, hold = self.decoder(mean + (log_variance / 2).exp() * randn(mean.shape, like=mean), sounding)
         pitch, begin = _choices(sounding, onset)
@@ -555,10 +555,20 @@ class ChoirGenerator(nn.Module):
 
     @torch.no_grad()
     def sample(self, z: Tensor, asked: Tensor | None = None) -> Tensor:
-        """Rolls of booleans ``(batch, plane, track, bar, step, pitch)``. A bar that is given is the first of them."""
+        """Rolls of booleans ``(batch, plane, track, bar, step, pitch)``. A bar that is given is the first of them.
+
+        Without `asked`, each clip is asked for what a remembered real one has (`wishes`), so that all together are as
+        varied as those: a network that is left free prefers the middle.
+        """
+        asked = self.wishes(z) if asked is None else asked
         given, is_given = (None, None) if asked is None else self.given(asked)
         rolls = self.decoder.sing(self.codes(z, asked), given, is_given)
         return rolls.unflatten(3, (-1, self.n_steps)) > 0.5
+
+
+def unmixed(device: str) -> AbstractContextManager[object]:
+    """Where mixed precision is suspended, on devices that have it."""
+    return torch.autocast(device, enabled=False) if is_autocast_available(device) else nullcontext()
 
 
 def to_beats(n_steps: int) -> list[int]:

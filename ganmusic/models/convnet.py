@@ -202,8 +202,18 @@ class ConvGenerator(nn.Module):
         return planes.transpose(3, 4).unflatten(3, (-1, self.n_steps))
 
     def welcome(self, plan: Tensor) -> Tensor:
-        """See the function of this name."""
-        return welcome(plan, self.centre, self.n_pitches, self.steps_per_beat)
+        """How a plan favours pitches ``(batch, track, pitch, time)``: those near the voice's line, which runs straight
+        from beat to beat, and those of the beat's pitch classes.
+
+        Parameters
+        ----------
+        plan : Tensor [shape=(batch, track + 12, beat)]
+            Each voice's line, in units of `WIDTH` semitones from its centre, and the twelve pitch classes.
+        """
+        line, harmony = plan.split([len(self.centre), 12], 1)
+        harmony = standardise(harmony.transpose(1, 2), 1.0).transpose(1, 2)
+        harmony = harmony.repeat(1, self.n_pitches // 12, 1).repeat_interleave(self.steps_per_beat, -1)
+        return harmony.unsqueeze(1) + near_line(line, self.centre, self.n_pitches, self.steps_per_beat)
 
     @torch.no_grad()
     def sample(self, z: Tensor) -> Tensor:
@@ -211,24 +221,20 @@ class ConvGenerator(nn.Module):
         return self(z) > 0.5
 
 
-def welcome(plan: Tensor, centre: Tensor, n_pitches: int, steps_per_beat: int) -> Tensor:
-    """How a plan favours pitches ``(batch, track, pitch, time)``: those near the voice's line, which runs straight from
-    beat to beat, and those of the beat's pitch classes.
+def near_line(line: Tensor, centre: Tensor, n_pitches: int, steps_per_beat: int) -> Tensor:
+    """How near pitches are to each voice's line ``(batch, track, pitch, time)``: minus half the squared distance.
 
     Parameters
     ----------
-    plan : Tensor [shape=(batch, track + 12, beat)]
-        Each voice's line, in units of four semitones from its centre, and the twelve pitch classes.
+    line : Tensor [shape=(batch, track, beat)]
+        In units of `WIDTH` semitones from the voice's centre; it runs straight from beat to beat.
     centre : Tensor [shape=(track,)]
         The pitches, counted from the grid's lowest, about which the voices lie.
     n_pitches, steps_per_beat : int
     """
-    line, harmony = plan.split([len(centre), 12], 1)
     line = interpolate(line, scale_factor=steps_per_beat, mode="linear").unsqueeze(2)
-    distance = torch.arange(n_pitches, device=plan.device)[:, None] - centre[:, None, None] - WIDTH * line
-    harmony = standardise(harmony.transpose(1, 2), 1.0).transpose(1, 2)
-    harmony = harmony.repeat(1, n_pitches // 12, 1).repeat_interleave(steps_per_beat, -1)
-    return harmony.unsqueeze(1) - 0.5 * (distance / WIDTH).square()
+    distance = torch.arange(n_pitches, device=line.device)[:, None] - centre[:, None, None] - WIDTH * line
+    return -0.5 * (distance / WIDTH).square()
 
 
 def hold(choice: Tensor, begin: Tensor) -> Tensor:
