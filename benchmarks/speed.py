@@ -1,7 +1,7 @@
 """How fast training, sampling and sound are: ``python benchmarks/speed.py``, about a minute on one core.
 
 Everything is measured in one run, in seconds of processor time, so that ratios mean something on a machine that
-does other work as well. Each figure is the median of several rounds.
+does other work as well. Each figure is the median of several rounds, of updates the least.
 """
 
 from __future__ import annotations

@@ -241,7 +241,8 @@ def _load(generator: nn.Module, weights: dict[str, Tensor], run: Path, config: d
 
 def _check_parts(composer: Composer, run: Path) -> None:
     """Refuse a grid and tracks that are not those of the generator."""
-    sizes = composer.card["generator"]
+    # A network's own sizes where the run names none: those that it has by itself.
+    sizes = {name: n for name, n in vars(composer.generator).items() if isinstance(n, int)} | composer.card["generator"]
     tracks = {"programs": len(composer.programs), "drums": len(composer.drums or composer.names)}
     wrong = [f"{n} {name} for {len(composer.names)} tracks" for name, n in tracks.items() if n != len(composer.names)]
     grid = {"tracks": len(composer.names), "steps": composer.grid.n_steps, "pitches": composer.grid.n_pitches}

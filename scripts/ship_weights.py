@@ -86,13 +86,15 @@ ABOUT = {
     "choir": About(
         intro="A generator of four voices (soprano, alto, tenor, bass) in 4/4, after Bach's chorales, that can be told "
         "a mode, a density in notes a bar, a mean pitch, and a bar to go on from: `ganmusic compose more.mid --after "
-        "begun.mid --density 14`. It is what `ganmusic compose` uses when no run is named. What is judged below was "
-        "told nothing.",
+        "begun.mid --density 14`. It is what `ganmusic compose` uses when no run is named. Each clip that is "
+        "judged below was told the mode, the density and the mean pitch of a remembered training clip, as is every one "
+        "of which nobody wishes anything.",
         limits="It comes near to what it is told and promises nothing; chapter 10 of the book shows how near. Of a "
         "piece that it goes on from it hears the last bar alone. It knows one style and one metre, and prefers what is "
         "common in them. Nothing plans the whole: phrases do not end where a hymn's lines would, and no line returns. "
         "It writes no words, dynamics or tempo. With the weights come the densities, heights and modes of 256 training "
-        "clips, which say what can be asked for, and a bar of each, which is not heard.",
+        "clips, which say what can be asked for and what is asked where nobody does, and a bar of each, which is not "
+        "heard. The autoencoder knows the beats that it learned from nearly by heart.",
         licence="The chorales are in the public domain.",
         real="held-out Bach",
         against="chorales",

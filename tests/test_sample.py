@@ -198,6 +198,15 @@ def test_weights_for_another_grid_or_other_tracks_are_refused(harm, said, run):
         load_generator(run)
 
 
+@pytest.mark.parametrize("name", ["choir", "chorales", "midinet", "musegan_hybrid"])
+def test_shipped_weights_fit_their_own_grid_alone(name, tmp_path):
+    shutil.copytree(checkpoint.find(name), tmp_path / name)
+    load_generator(tmp_path / name)
+    changed_config(tmp_path / name, "grid", n_pitches=60)
+    with pytest.raises(CheckpointError, match=f"{name}: its config.json does not fit itself: .* a grid of 60"):
+        load_generator(tmp_path / name)
+
+
 # Clips ----------------------------------------------------------------------------------------------
 
 
