@@ -19,14 +19,14 @@ from unittest.mock import patch
 import numpy as np
 import torch
 from contest import ROOT, Results, against
-from scoreboard import rounded
+from scoreboard import rounded, some
 from torch import Tensor
 
 from ganmusic import metrics, recipes
 from ganmusic.metrics import distribution
 from ganmusic.models import MODELS, choir
 from ganmusic.models.choir import CONTROLS, heard
-from ganmusic.pianoroll import IntArray, Roll
+from ganmusic.pianoroll import Roll
 from ganmusic.recipes import RECIPES
 from ganmusic.sample import to_roll
 from ganmusic.train import AdversarialGame, TrainConfig, fit
@@ -140,7 +140,7 @@ def train(task: tuple[str, int]) -> None:
     part, seed = task
     torch.set_num_threads(1)
     begin = time.process_time()
-    made = {BACH: (bach(seed), {})} if part == BACH else trained(part, seed)
+    made = {BACH: (some(against().training, seed).roll, {})} if part == BACH else trained(part, seed)
     cost = round(time.process_time() - begin)
     for name, (roll, heeded) in made.items():
         values = {key: rounded(value) for key, value in {**judged(roll, seed), **heeded}.items()}
@@ -166,45 +166,34 @@ def trained(part: str, seed: int) -> dict[str, tuple[Roll, dict[str, float]]]:
 
 
 @torch.no_grad()
-def heeds(choir: Any) -> dict[str, float]:
+def heeds(network: Any) -> dict[str, float]:
     """Of the difference between few and many notes, and between low and high ones, how much is heard when asked for."""
-    z = choir.latent(N_ASKED, generator=torch.Generator().manual_seed(0))
+    z = network.latent(N_ASKED, generator=torch.Generator().manual_seed(0))
     found = {}
     for column, name in enumerate(CONTROLS[1:], 1):
-        ends = choir.usual[:, column].quantile(torch.tensor(ASKED)).tolist()
+        ends = network.usual[:, column].quantile(torch.tensor(ASKED)).tolist()
         low, high = (
-            heard(choir.sample(z, choir.asking(N_ASKED, **{name: end})).float())[:, column].mean() for end in ends
+            heard(network.sample(z, network.asking(N_ASKED, **{name: end})).float())[:, column].mean() for end in ends
         )
         found[f"heeds_{name}"] = float(high - low) / (ends[1] - ends[0])
     return found
 
 
 @torch.no_grad()
-def writes(choir: Any) -> dict[str, float]:
+def writes(network: Any) -> dict[str, float]:
     """Share of the steps of unseen music that have the right pitch after a way through the codes."""
     data = recipes.held_out("chorales", "test", 4).roll
     rolls = torch.from_numpy(np.stack(data, 1)).float().flatten(3, 4)
-    codes, _ = choir.encoder(*rolls.unbind(1))
-    again = choir.decoder.sing(codes)
+    codes, _ = network.encoder(*rolls.unbind(1))
+    again = network.decoder.sing(codes)
     return {"right_pitches": (rolls[:, 0] == again[:, 0]).all(-1).float().mean().item()}
-
-
-def bach(seed: int) -> Roll:
-    """Some of the clips that the choir learns from."""
-    data = recipes.clips("chorales", "train", 4)
-    return data.select(drawn(len(data), seed)).roll
-
-
-def drawn(n: int, seed: int) -> IntArray:
-    """The numbers of `N_CLIPS` among `n` clips."""
-    return np.sort(np.random.default_rng(seed).permutation(n)[:N_CLIPS])
 
 
 def judged(roll: Roll, seed: int) -> dict[str, float]:
     """Compare clips with as many held-out ones, and measure them by themselves."""
     real = against()
     features = real.space(roll)
-    held_out = real.space(real.held_out.select(drawn(len(real.held_out), seed)).roll)
+    held_out = real.space(some(real.held_out, seed).roll)
     neighbours = distribution.precision_recall_density_coverage(held_out, features)
     clips = metrics.evaluate(roll, real.held_out.grid)
     return {

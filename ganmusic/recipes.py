@@ -224,7 +224,7 @@ RECIPES: dict[str, Recipe] = {
         programs=_STRINGS,
     ),
     "musegan_small": _musegan(
-        f"The small MuseGAN networks of the ISMIR 2019 tutorial, played as there. {_after_300(600, 0.18)}",
+        f"The small MuseGAN networks of the ISMIR 2019 tutorial, played as there. {_after_300(596, 0.18)}",
         "musegan_small",
         game=_WGAN_GP,
         config={"constant": 1.0},

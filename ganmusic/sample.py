@@ -545,10 +545,15 @@ def comes_home(chords: npt.NDArray[np.bool_], modes: Collection[str], n_notes: i
     return home
 
 
+def ways(semitones: int) -> list[int]:
+    """`semitones` up and the rest of the octave down, the shorter way first."""
+    up = semitones % 12
+    return sorted((up, up - 12), key=abs)
+
+
 def way_to(key: Key) -> int:
     """The shorter way from the common key of its mode to a key, in semitones."""
-    up = (key.tonic - TONIC_TRIADS[key.mode][0]) % 12
-    return min(up, up - 12, key=abs)
+    return ways(key.tonic - TONIC_TRIADS[key.mode][0])[0]
 
 
 def shortest_shift(piece: Piece, semitones: int) -> int:
@@ -559,12 +564,13 @@ def shortest_shift(piece: Piece, semitones: int) -> int:
     ValueError
         If neither does.
     """
-    up = semitones % 12
     pitches = [note.pitch for track in piece.tracks if not track.is_drum for note in track.notes]
-    for shift in sorted((up, up - 12), key=abs):
+    for shift in ways(semitones):
         if not pitches or (min(pitches) + shift >= 0 and max(pitches) + shift <= 127):
             return shift
-    raise ValueError(f"notes from {min(pitches)} to {max(pitches)} leave no room to move them by {up} semitones")
+    raise ValueError(
+        f"notes from {min(pitches)} to {max(pitches)} leave no room to move them by {semitones % 12} semitones"
+    )
 
 
 def _widened(piece: Piece) -> Piece:
