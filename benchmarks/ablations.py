@@ -64,13 +64,16 @@ def silent(function: str) -> Any:
 
 
 def deaf() -> Any:
-    """Let no voice hear what was sung before its beat, so that there are no parallels to be shown either."""
+    """Let no voice hear what was sung before its beat: there are no parallels to be shown then, and no move into it."""
     scores = choir.BeatDecoder.scores
-    return patch.object(
-        choir.BeatDecoder,
-        "scores",
-        lambda self, told, near, before, above: scores(self, told, near, torch.zeros_like(before), above),
-    )
+
+    def without_before(
+        self: choir.BeatDecoder, told: Tensor, near: Tensor, before: Tensor, above: Tensor, known: Tensor | None = None
+    ) -> Any:
+        liked, likes, hold = scores(self, told, near, torch.zeros_like(before), above)
+        return liked, torch.cat([torch.zeros_like(likes[:, :, :1]), likes[:, :, 1:]], 2), hold
+
+    return patch.object(choir.BeatDecoder, "scores", without_before)
 
 
 def free() -> Any:
@@ -109,6 +112,8 @@ PARTS: dict[str, tuple[dict[str, Any], dict[str, Any], Any]] = {
     "lessons in one key": ({}, {}, in_other_keys),
     "the voices' lines": ({}, {}, lambda: silent("near_line")),
     "the step before each beat": ({}, {}, deaf),
+    "beats that forget": ({}, {}, lambda: patch.object(choir, "FORGET", 0.0)),
+    "a liking for moves": ({}, {}, lambda: silent("by_move")),
     "parallels shown": ({}, {}, lambda: silent("parallels")),
     "judges of bars and beats": ({}, {}, lambda: patch.dict(MODELS, choir=(choir.ChoirGenerator, SingleJudge))),
     "blurred codes": ({"augment": None}, {}, None),

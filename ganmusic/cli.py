@@ -489,7 +489,7 @@ def _compose(options: argparse.Namespace) -> None:
             file=sys.stderr,
         )
     if options.after is None:
-        composer.asking(**told, moved=sample.way_to(home) if home else 0)
+        composer.asking(**told, moved=composer.way_to(home, options.register) if home else 0)
     before = None if options.after is None else midi.read(options.after)
     n_bars = options.bars or getattr(composer.generator, "n_bars", len(chords) or 8)
     if out.suffix.lower().removeprefix(".") in audio.FORMATS:

@@ -133,6 +133,17 @@ class Composer:
         rare = [chord for chord in chords if share[(chord.root + shift) % 12, int(chord.minor)] < 0.01]
         return [str(chord) for chord in dict.fromkeys(rare)]
 
+    def way_to(self, key: Key, register: float | None = None) -> int:
+        """Semitones from the common key to another: the shorter way, or the rest of the octave where that comes nearer
+        to what can be played in the register that is asked for (see `asking`).
+        """
+        there = ways(key.tonic - TONIC_TRIADS[key.mode][0])
+        if register is None or not self.takes_wishes:
+            return there[0]
+        low, high = self.generator.ranges["register"]  # type: ignore[index]
+        height = register - self.grid.low
+        return min(there, key=lambda way: max(low - (height - way), height - way - high, 0))
+
     def asking(
         self,
         mode: str | None,
@@ -221,7 +232,9 @@ def load_generator(run: str | os.PathLike[str] | None = None) -> Composer:
             config,
             tuple(config.get("drums", ())),
         )
-    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+    except checkpoint.CheckpointError:
+        raise
+    except (KeyError, TypeError, AttributeError, RuntimeError, ValueError) as error:
         raise checkpoint.CheckpointError.misfit(run, error) from None
     _check_parts(composer, run)
     return composer
@@ -251,6 +264,7 @@ def _check_parts(composer: Composer, run: Path) -> None:
         for name, n in grid.items()
         if sizes.get(f"n_{name}", n) != n
     ]
+    wrong += [f"a program {each!r}, and they are 0 to 127" for each in composer.programs if each not in range(128)]
     if wrong:
         raise checkpoint.CheckpointError(f"{run}: its config.json does not fit itself: {'; '.join(wrong)}")
 
@@ -309,10 +323,11 @@ def compose(
         Transposition; a network that was trained in the common key knows only C major and A minor.
     key : str, optional
         A key to compose in, as `ganmusic.keys.parse_key` reads it ('D minor', 'Bb'): the piece is moved there from C
-        major or A minor, by the shorter way that keeps to MIDI's pitches. Of the candidates that end in its mode, the
-        first is kept that `ganmusic.keys.estimate_key` finds to be in the key as a whole, else the first of them,
-        else the first of all. So the key is looked for and not promised. The piece's labels then name the ``tonic``
-        and ``mode`` that were asked for. By default it stays where it is, in either.
+        major or A minor, by the shorter way that keeps to MIDI's pitches, or by the one that leads to the `register`.
+        Of the candidates that end in its mode, the first is kept that `ganmusic.keys.estimate_key` finds to be in the
+        key as a whole, else the first of them, else the first of all. So the key is looked for and not promised. The
+        piece's labels then name the ``tonic`` and ``mode`` that were asked for. By default it stays where it is, in
+        either.
     chords : str, optional
         Chords to compose over, one a bar and round again, as `ganmusic.keys.parse_chords` reads them ('C | Am | F |
         G7'), in any key: they are moved to C major or A minor (`ganmusic.keys.common_shift`), and the piece back. The
@@ -354,15 +369,17 @@ def compose(
     if home and mode not in (None, home.mode):
         raise ValueError(f"{home} is not {mode}")
     told = home.mode if home and composer.takes_wishes else mode
-    wishes = composer.asking(told, density, register, moved=way_to(home) if home else semitones)
+    way = composer.way_to(home, register) if home else semitones
+    wishes = composer.asking(told, density, register, moved=way)
     if over:
         piece = _compose_over(composer, over, n_bars, seed, tempo, candidates)
     else:
         modes = [told] if told else [home.mode] if home else list(TONIC_TRIADS) if composer.normalised else []
         rolls, ends_well = _candidates(composer, n_bars, seed, candidates, modes, wishes)
-        piece, shift = _chosen(composer, rolls, ends_well, tempo, home)
-        semitones += shift
-    moved = _widened(transpose(piece, semitones))
+        piece = _chosen(composer, rolls, ends_well, tempo, home)
+        if home and register is None:  # else the way is decided
+            way = shortest_shift(piece, way)
+    moved = _widened(transpose(piece, way))
     return replace(moved, title=f"{_learned(composer.card)}, seed {seed}")
 
 
@@ -413,7 +430,7 @@ def continue_piece(
     wishes = composer.asking(mode, density, register, bar, moved=-shift)
     modes = list(TONIC_TRIADS) if mode is None else [mode]
     rolls, ends_well = _candidates(composer, n_bars + 1, seed, candidates, modes, wishes)
-    made, _ = _chosen(composer, rolls, ends_well, piece.tempo, None)
+    made = _chosen(composer, rolls, ends_well, piece.tempo, None)
     return _joined(piece, transpose(made, -shift))
 
 
@@ -490,17 +507,17 @@ def _candidates(
 
 def _chosen(
     composer: Composer, rolls: Roll, ends_well: npt.NDArray[np.bool_], tempo: float, home: Key | None
-) -> tuple[Piece, int]:
-    """The candidate that is kept, where it was composed, and the semitones that move it to the key asked for."""
+) -> Piece:
+    """The candidate that is kept, where it was composed, with the labels of the key asked for."""
     piece = _ended(composer, rolls, int(ends_well.argmax()), tempo)  # the first of all, where none does
     if home is None:
-        return piece, 0
+        return piece
     tonic, mode = home
     common = Key(TONIC_TRIADS[mode][0], mode)
     # A piece can end in A minor and be in C major all the way there.
     endings = (_ended(composer, rolls, int(candidate), tempo) for candidate in np.flatnonzero(ends_well))
     piece = next((ending for ending in endings if estimate_key(ending) == common), piece)
-    return replace(piece, labels={"tonic": tonic, "mode": mode}), shortest_shift(piece, tonic - common.tonic)
+    return replace(piece, labels={"tonic": tonic, "mode": mode})
 
 
 def _compose_over(
@@ -549,11 +566,6 @@ def ways(semitones: int) -> list[int]:
     """`semitones` up and the rest of the octave down, the shorter way first."""
     up = semitones % 12
     return sorted((up, up - 12), key=abs)
-
-
-def way_to(key: Key) -> int:
-    """The shorter way from the common key of its mode to a key, in semitones."""
-    return ways(key.tonic - TONIC_TRIADS[key.mode][0])[0]
 
 
 def shortest_shift(piece: Piece, semitones: int) -> int:

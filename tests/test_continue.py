@@ -227,7 +227,7 @@ def mean_pitch(piece, first_bar=0):
 @pytest.mark.parametrize(
     ("register", "options"),
     [(62, {}), (65, {"key": "F# major"}), (59, {"key": "G major"}), (66, {"key": "Eb minor"}), (68, {"semitones": 5}),
-     (54, {"semitones": -7})],
+     (54, {"semitones": -7}), (70, {"key": "G major"}), (55, {"key": "F major"})],
 )  # fmt: skip
 def test_the_register_is_that_of_what_sounds(choir, register, options):
     pieces = [compose(8, seed, choir, register=register, **options) for seed in range(3)]
@@ -243,8 +243,9 @@ def test_the_register_of_what_follows_is_that_of_what_sounds(choir, chorale, sem
 
 
 def test_the_range_of_the_register_is_that_of_what_sounds(composer):
-    with pytest.raises(ValueError, match=r"is 61\.1 to 72\.9 \(MIDI\), not 20"):
-        compose(4, run=composer, register=20, key="F major")
+    for register, ends in ((20, r"49\.1 to 60\.9"), (80, r"61\.1 to 72\.9")):  # a fifth down, a fourth up
+        with pytest.raises(ValueError, match=rf"is {ends} \(MIDI\), not {register}"):
+            compose(4, run=composer, register=register, key="F major")
 
 
 def test_a_bar_of_other_tracks_is_refused(composer):

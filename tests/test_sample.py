@@ -179,6 +179,10 @@ def no_grid(run):
      (lambda run: edit_config(run, tracks=["a", "b"]),
       "4 programs for 2 tracks; 4 drums .* a network of 4 tracks and a list of 2"),
      (lambda run: edit_config(run, programs=[1]), "1 programs for 4 tracks"),
+     (lambda run: edit_config(run, programs=[0, 0, 0, 128]), "a program 128, and they are 0 to 127"),
+     (lambda run: edit_config(run, programs=[0, 0, 0, "organ"]), "a program 'organ'"),
+     (lambda run: changed_config(run, "grid", low=37), "does not fit .* must start on a C"),
+     (lambda run: changed_config(run, "grid", beats_per_bar=3), "does not fit .* 16 steps cannot be cut into 3"),
      (lambda run: edit_config(run, drums=[True]), "1 drums for 4 tracks")],
 )  # fmt: skip
 def test_what_is_wrong_with_a_run_is_said_with_its_name(harm, said, run):

@@ -40,7 +40,7 @@ from ganmusic.models.convnet import (
     standardise,
     unfolding,
 )
-from ganmusic.parallel import randn
+from ganmusic.parallel import rand, randn
 
 __all__ = [
     "CONTROLS",
@@ -49,6 +49,7 @@ __all__ = [
     "ChoirDiscriminator",
     "ChoirGenerator",
     "blur",
+    "by_move",
     "given_bar",
     "heard",
     "held_line",
@@ -63,8 +64,13 @@ LEAST_SPREAD = (0.01, 0.5, 0.5)
 LEFT_OUT = 0.3
 #: Clips that are remembered to know what is usual.
 N_EXAMPLES = 256
+#: Semitones, up or down, of the widest moves that a voice has a liking for.
+WIDEST = 12
+#: Share of the beats that do not know what came before them while the decoder learns: so a code has to say where the
+#: voices are, and not only where they go (word dropout; Bowman et al. 2016).
+FORGET = 0.25
 #: Weight of a step's pitch where nothing begins, in the autoencoder's loss: what is held sounds without it.
-UNHEARD = 0.1
+UNHEARD = 0.01
 
 
 def heard(rolls: Tensor) -> Tensor:
@@ -146,9 +152,10 @@ class BeatEncoder(nn.Module):
 class BeatDecoder(nn.Module):
     """Codes to notes, beat after beat, and in each beat voice after voice.
 
-    A voice hears what the voices before it sing in this beat, and what all sang on the step before it. It is shown
-    which pitches would make it enter the beat in parallel fifths or octaves with a voice that has chosen, and learns
-    what to think of them.
+    A voice hears what the voices before it sing in this beat, and what all sang on the step before it. It has a liking
+    for each pitch, and one for each move from the step before: a seventh is a seventh from wherever it starts. And it
+    is shown which pitches would make it enter the beat in parallel fifths or octaves with a voice that has chosen, and
+    learns what to think of them.
 
     Parameters
     ----------
@@ -167,8 +174,9 @@ class BeatDecoder(nn.Module):
         # As in `ConvGenerator`, where each voice's line runs: a code can then be moved up and down as a whole.
         self.line = nn.Conv1d(n_codes, n_tracks, 1)
         self.centre = nn.Parameter(torch.linspace(0.75, 0.25, n_tracks) * n_pitches)
-        # For each step: every pitch, silence, and whether what sounds is held; fifths and octaves with other voices.
-        self.outputs = [(n_pitches + 2, 2 * voice) for voice in range(n_tracks)]
+        # For each step: every pitch, silence, and whether what sounds is held; fifths and octaves with other voices;
+        # every move.
+        self.outputs = [(n_pitches + 2, 2 * voice, 2 * WIDEST + 1) for voice in range(n_tracks)]
         self.voices = nn.ModuleList(
             nn.Sequential(
                 nn.Linear(hidden + (n_tracks + voice * steps_per_beat) * n_pitches, hidden),
@@ -191,7 +199,9 @@ class BeatDecoder(nn.Module):
         near = near.permute(0, 3, 1, 2).unflatten(1, (-1, self.steps_per_beat)).transpose(2, 3)
         return self.read(codes).transpose(1, 2), near
 
-    def scores(self, told: Tensor, near: Tensor, before: Tensor, above: Tensor) -> tuple[Tensor, Tensor]:
+    def scores(
+        self, told: Tensor, near: Tensor, before: Tensor, above: Tensor, known: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """What the next voice thinks of its choices.
 
         Parameters
@@ -202,22 +212,27 @@ class BeatDecoder(nn.Module):
             What all voices sang on the step before each beat.
         above : Tensor [shape=(batch, beat, voice, step, pitch)]
             What the voices that have chosen sing in it.
+        known : Tensor, optional [shape=(batch, beat)]
+            0 for beats in which they do not know what was before, else 1. Parallels are shown in any case.
 
         Returns
         -------
         scores : Tensor [shape=(batch, beat, step, pitch + 1)]
             Of every pitch and of silence.
+        likes : Tensor [shape=(batch, beat, step, 2 * WIDEST + 1)]
+            Of every move from the step before, from an octave down to an octave up; see `by_move`.
         hold : Tensor [shape=(batch, beat, step)]
             Logits of holding what sounds instead.
         """
         voice = above.shape[2]
-        x = self.voices[voice](torch.cat([told, before.flatten(2), above.flatten(2)], 2))
-        each, parallel = x.unflatten(2, (self.steps_per_beat, -1)).split(self.outputs[voice], -1)
+        past = before.flatten(2) if known is None else before.flatten(2) * known.unsqueeze(-1)
+        x = self.voices[voice](torch.cat([told, past, above.flatten(2)], 2))
+        each, parallel, likes = x.unflatten(2, (self.steps_per_beat, -1)).split(self.outputs[voice], -1)
         forbidden = parallels(before[:, :, voice], before[:, :, :voice], above[:, :, :, 0])
-        return standardise(each[..., :-1]) + pad(near + parallel @ forbidden, (0, 1)), each[..., -1]
+        return standardise(each[..., :-1]) + pad(near + parallel @ forbidden, (0, 1)), likes, each[..., -1]
 
     def forward(self, codes: Tensor, sounding: Tensor) -> tuple[Tensor, Tensor]:
-        """Score real choices, for all beats at once.
+        """Score real choices, for all beats at once. In training, `FORGET` of the beats do not know what came before.
 
         Parameters
         ----------
@@ -230,12 +245,19 @@ class BeatDecoder(nn.Module):
         scores, hold : Tensor [shape=(batch, track, time, pitch + 1)], Tensor [shape=(batch, track, time)]
         """
         told, near = self.tell(codes)
-        beats = sounding.unflatten(2, (-1, self.steps_per_beat)).transpose(1, 2)  # (batch, beat, track, step, pitch)
-        before = pad(beats[:, :-1, :, -1], (0, 0, 0, 0, 1, 0))
-        scores, hold = zip(
-            *(self.scores(told, near[:, :, k], before, beats[:, :, :k]) for k in range(self.n_tracks)), strict=True
-        )
-        return torch.stack([each.flatten(1, 2) for each in scores], 1), torch.stack([h.flatten(1) for h in hold], 1)
+        late = pad(sounding[:, :, :-1], (0, 0, 1, 0))  # on the step before each
+        beats, late = (x.unflatten(2, (-1, self.steps_per_beat)).transpose(1, 2) for x in (sounding, late))
+        before, known = late[:, :, :, 0], None
+        if self.training:
+            known = (rand(beats.shape[:2], like=beats) >= FORGET).to(beats.dtype)
+            # The moves within a beat are liked in any case.
+            late = torch.cat([late[:, :, :, :1] * known[:, :, None, None, None], late[:, :, :, 1:]], 3)
+        choices, holds = [], []
+        for k in range(self.n_tracks):
+            scores, likes, hold = self.scores(told, near[:, :, k], before, beats[:, :, :k], known)
+            choices.append((scores + by_move(likes, late[:, :, k])).flatten(1, 2))
+            holds.append(hold.flatten(1))
+        return torch.stack(choices, 1), torch.stack(holds, 1)
 
     @torch.no_grad()
     def sing(self, codes: Tensor, given: Tensor | None = None, is_given: Tensor | None = None) -> Tensor:
@@ -263,8 +285,8 @@ class BeatDecoder(nn.Module):
             now = slice(beat, beat + 1)
             planes = codes.new_zeros(n, 2, 0, self.steps_per_beat, self.n_pitches)
             for voice in range(self.n_tracks):
-                scores, hold = self.scores(told[:, now], near[:, now, voice], before, planes[:, :1])
-                one = held_line(scores[:, 0], hold[:, 0] <= 0, before[:, 0, voice] if beat else None)
+                scores, likes, hold = self.scores(told[:, now], near[:, now, voice], before, planes[:, :1])
+                one = held_line(scores[:, 0], hold[:, 0] <= 0, before[:, 0, voice] if beat else None, likes[:, 0])
                 if given is not None and is_given is not None and beat < n_given:
                     steps = slice(beat * self.steps_per_beat, (beat + 1) * self.steps_per_beat)
                     one = torch.where(is_given[:, None, None, None] > 0, given[:, :, voice, steps], one)
@@ -274,7 +296,29 @@ class BeatDecoder(nn.Module):
         return torch.cat(sung, 3)
 
 
-def held_line(scores: Tensor, begin: Tensor, before: Tensor | None) -> Tensor:
+def by_move(likes: Tensor, before: Tensor) -> Tensor:
+    """What a voice thinks of every pitch and of silence, by how far each is from where it was.
+
+    Parameters
+    ----------
+    likes : Tensor [shape=(..., 2 * WIDEST + 1)]
+        Of every move, from an octave down to an octave up.
+    before : Tensor [shape=(..., pitch)]
+        Where the voice was; zeros if it rested.
+
+    Returns
+    -------
+    Tensor [shape=(..., pitch + 1)]
+
+    Taught in: notebooks/10-our-model.ipynb
+    """
+    n_pitches = before.shape[-1]
+    # Window k holds 1 at the pitch that the k-th move leads to, the last move first.
+    leads_to = pad(before, (WIDEST, WIDEST)).unfold(-1, n_pitches, 1).flip(-2)
+    return pad((likes.unsqueeze(-2) @ leads_to).squeeze(-2), (0, 1))
+
+
+def held_line(scores: Tensor, begin: Tensor, before: Tensor | None, likes: Tensor) -> Tensor:
     """Take up the best choice where something begins, else hold what sounded.
 
     Parameters
@@ -284,6 +328,8 @@ def held_line(scores: Tensor, begin: Tensor, before: Tensor | None) -> Tensor:
         Booleans; without anything before, the first step begins in any case.
     before : Tensor, optional [shape=(batch, pitch)]
         What sounded on the step before.
+    likes : Tensor [shape=(batch, step, 2 * WIDEST + 1)]
+        Of every move from what sounded on the step before; see `by_move`.
 
     Returns
     -------
@@ -292,12 +338,15 @@ def held_line(scores: Tensor, begin: Tensor, before: Tensor | None) -> Tensor:
 
     Taught in: notebooks/10-our-model.ipynb
     """
-    choice = one_hot(scores.argmax(-1), scores.shape[-1])[..., :-1].to(scores.dtype)
-    first, held, onset = before is None, [], []
-    for step, (new, begins) in enumerate(zip(choice.unbind(1), begin.unbind(1), strict=True)):
-        before = new if before is None else torch.where(begins.unsqueeze(1), new, before)
+    n_pitches = scores.shape[-1] - 1
+    held, onset = [], []
+    for score, begins, liked in zip(scores.unbind(1), begin.unbind(1), likes.unbind(1), strict=True):
+        if before is None:
+            before, begins = score.new_zeros(len(score), n_pitches), torch.ones_like(begins)
+        choice = one_hot((score + by_move(liked, before)).argmax(-1), n_pitches + 1)[:, :-1].to(score.dtype)
+        before = torch.where(begins.unsqueeze(1), choice, before)
         held.append(before)
-        onset.append(new * begins.unsqueeze(1) if step or not first else new)
+        onset.append(choice * begins.unsqueeze(1))
     return torch.stack([torch.stack(held, 1), torch.stack(onset, 1)], 1)
 
 
@@ -471,16 +520,18 @@ class ChoirGenerator(nn.Module):
         return torch.cat([values, told, given_bar(bar[None])], 1).expand(n, -1)
 
     def wishes(self, z: Tensor) -> Tensor | None:
-        """What remembered real clips have of all `CONTROLS`, as rows to ask, one a latent; None if none is remembered.
+        """What real clips have of all `CONTROLS`, as rows to ask, one a latent; None if no real clip is remembered.
 
-        The first number of a latent says which clip it is, and so a latent always makes the same music.
+        The first number of a latent says which quantile of the remembered modes it is, the second and the third which
+        one of the densities and of the registers. Latents that lie near each other so ask for nearly the same.
         """
-        n, n_kept = len(CONTROLS), int(self.examples.n_kept)
-        if not n_kept:
+        n = len(CONTROLS)
+        if not self.examples.n_kept:
             return None
-        which = (torch.special.ndtr(z[:, 0, 0]) * n_kept).long().clamp(max=n_kept - 1)
-        asked = self.examples.rows[which].clone()
-        asked[:, n : 2 * n], asked[:, 2 * n] = 1, 0
+        ranks = torch.special.ndtr(z[:, 0, :n])
+        asked = z.new_zeros(len(z), self.examples.rows.shape[1])
+        asked[:, :n] = torch.stack([self.usual[:, k].quantile(ranks[:, k]) for k in range(n)], 1)
+        asked[:, n : 2 * n] = 1
         return asked
 
     def controls(self, asked: Tensor) -> Tensor:
@@ -557,8 +608,8 @@ class ChoirGenerator(nn.Module):
     def sample(self, z: Tensor, asked: Tensor | None = None) -> Tensor:
         """Rolls of booleans ``(batch, plane, track, bar, step, pitch)``. A bar that is given is the first of them.
 
-        Without `asked`, each clip is asked for what a remembered real one has (`wishes`), so that all together are as
-        varied as those: a network that is left free prefers the middle.
+        Without `asked`, each clip is asked for a mode, a density and a register that real clips have (`wishes`), so
+        that all together are as varied as those: a network that is left free prefers the middle.
         """
         asked = self.wishes(z) if asked is None else asked
         given, is_given = (None, None) if asked is None else self.given(asked)
