@@ -312,10 +312,9 @@ def by_move(likes: Tensor, before: Tensor) -> Tensor:
 
     Taught in: notebooks/10-our-model.ipynb
     """
-    n_pitches = before.shape[-1]
-    # Window k holds 1 at the pitch that the k-th move leads to, the last move first.
-    leads_to = pad(before, (WIDEST, WIDEST)).unfold(-1, n_pitches, 1).flip(-2)
-    return pad((likes.unsqueeze(-2) @ leads_to).squeeze(-2), (0, 1))
+    pitch = torch.arange(before.shape[-1], device=before.device)
+    move = (pitch - before.argmax(-1, keepdim=True)).clamp(-WIDEST - 1, WIDEST + 1)  # of wider ones it thinks nothing
+    return pad(pad(likes, (1, 1)).gather(-1, move + WIDEST + 1) * before.sum(-1, keepdim=True), (0, 1))
 
 
 def held_line(scores: Tensor, begin: Tensor, before: Tensor | None, likes: Tensor) -> Tensor:
