@@ -198,9 +198,9 @@ def test_the_contest_stops_at_the_first_error(small_contest, monkeypatch):
 
 
 def test_an_update_costs_what_the_book_says():
-    """Chapter 10: a third of the convolutional pair's. The aim: at most half of the small MuseGAN's."""
+    """Chapter 10: less than a third of the convolutional pair's. The aim: at most half of the small MuseGAN's."""
     costs = json.loads(page.RESULTS.read_text(encoding="utf-8"))["costs"]
-    assert costs["choir"][0] / costs["chorales"][0] == pytest.approx(1 / 3, abs=0.02)
+    assert 0.3 < costs["choir"][0] / costs["chorales"][0] < 1 / 3
     assert costs["choir"][0] / costs["musegan_small"][0] < 0.5
 
 
