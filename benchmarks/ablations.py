@@ -42,7 +42,10 @@ KEPT = (
     *("qualified_notes", "groove_similarity", "parallel_fifths", "parallel_octaves"),
 )
 #: Of these, and of the statistics, what the table shows beside the distance.
-SHOWN = ("density", "coverage", "vendi_score", "auc_features", "parallel_fifths", "heeds_register", "right_pitches")
+SHOWN = (
+    *("density", "coverage", "vendi_score", "auc_features", "parallel_fifths"),
+    *("heeds_mode", "heeds_register", "right_pitches"),
+)
 #: Semitones by which music is moved at most, up or down.
 MOVED = 5
 #: How many clips are asked for little and for much, and for which quantiles of real clips.
@@ -64,14 +67,13 @@ def silent(function: str) -> Any:
 
 
 def deaf() -> Any:
-    """Let no voice hear what was sung before its beat: there are no parallels to be shown then, and no move into it."""
+    """Let no voice hear what was sung before its beat: no parallels into it are shown then, and no move is liked."""
     scores = choir.BeatDecoder.scores
 
-    def without_before(
-        self: choir.BeatDecoder, told: Tensor, near: Tensor, before: Tensor, above: Tensor, known: Tensor | None = None
-    ) -> Any:
-        liked, likes, hold = scores(self, told, near, torch.zeros_like(before), above)
-        return liked, torch.cat([torch.zeros_like(likes[:, :, :1]), likes[:, :, 1:]], 2), hold
+    def without_before(self: choir.BeatDecoder, told: Tensor, near: Tensor, before: Tensor, above: Tensor) -> Any:
+        liked, likes, parallel, hold = scores(self, told, near, torch.zeros_like(before), above)
+        likes, parallel = (torch.cat([torch.zeros_like(x[:, :, :1]), x[:, :, 1:]], 2) for x in (likes, parallel))
+        return liked, likes, parallel, hold
 
     return patch.object(choir.BeatDecoder, "scores", without_before)
 
@@ -172,9 +174,14 @@ def trained(part: str, seed: int) -> dict[str, tuple[Roll, dict[str, float]]]:
 
 @torch.no_grad()
 def heeds(network: Any) -> dict[str, float]:
-    """Of the difference between few and many notes, and between low and high ones, how much is heard when asked for."""
+    """Of the difference between minor and major, few notes and many, low ones and high, how much is heard if asked."""
     z = network.latent(N_ASKED, generator=torch.Generator().manual_seed(0))
-    found = {}
+    modes = network.usual[:, 0]
+    halves = [modes[modes <= modes.median()].mean(), modes[modes >= modes.median()].mean()]
+    minor, major = (
+        heard(network.sample(z, network.asking(N_ASKED, mode=mode)).float())[:, 0].mean() for mode in ("minor", "major")
+    )
+    found = {"heeds_mode": float((major - minor) / (halves[1] - halves[0]))}
     for column, name in enumerate(CONTROLS[1:], 1):
         ends = network.usual[:, column].quantile(torch.tensor(ASKED)).tolist()
         low, high = (

@@ -168,7 +168,11 @@ def _parser() -> argparse.ArgumentParser:
         "--density", type=float, metavar="N", help="notes a bar, of all voices, to tell the network, if it can be told"
     )
     compose.add_argument(
-        "--register", type=float, metavar="P", help="mean pitch, a MIDI number, to tell the network, if it can be told"
+        "--register",
+        type=float,
+        metavar="P",
+        help="mean pitch, a MIDI number, to tell the network, if it can be told; with a key, the piece is moved up or "
+        "down to where this can be played",
     )
     compose.add_argument(
         "--after",

@@ -77,7 +77,7 @@ class Composer:
     def normalised(self) -> bool:
         """Whether what it learned from had been moved to the common key, C major or A minor."""
         # Runs from before the card said so were all moved.
-        return bool(self.card.get("data", {}).get("normalise_key", True))
+        return bool((self.card.get("data") or {}).get("normalise_key", True))
 
     @property
     def takes_chords(self) -> bool:
@@ -234,7 +234,7 @@ def load_generator(run: str | os.PathLike[str] | None = None) -> Composer:
         )
     except checkpoint.CheckpointError:
         raise
-    except (KeyError, TypeError, AttributeError, RuntimeError, ValueError) as error:
+    except (LookupError, TypeError, AttributeError, RuntimeError, ValueError) as error:
         raise checkpoint.CheckpointError.misfit(run, error) from None
     _check_parts(composer, run)
     return composer
@@ -264,7 +264,11 @@ def _check_parts(composer: Composer, run: Path) -> None:
         for name, n in grid.items()
         if sizes.get(f"n_{name}", n) != n
     ]
-    wrong += [f"a program {each!r}, and they are 0 to 127" for each in composer.programs if each not in range(128)]
+    programs = (each for each in composer.programs if type(each) is not int or each not in range(128))
+    wrong += [f"a program {each!r}, and they are 0 to 127" for each in programs]
+    sides = vars(composer.grid).items()
+    wrong += [f"{side} {n!r} of the grid is no whole number" for side, n in sides if type(n) is not int]
+    wrong += [f"a track that is called {name!r}, and no text" for name in composer.names if not isinstance(name, str)]
     if wrong:
         raise checkpoint.CheckpointError(f"{run}: its config.json does not fit itself: {'; '.join(wrong)}")
 

@@ -172,11 +172,12 @@ def test_a_line_is_held_until_something_begins():
     def scores(*pitches):
         return torch.eye(4)[list(pitches)][None]
 
-    begin, likes = torch.tensor([[False, True, False, True]]), torch.zeros(1, 4, 25)
-    sounding, onset = held_line(scores(0, 1, 2, 3), begin, torch.eye(3)[2:], likes)[0]
+    begin = torch.tensor([[False, True, False, True]])
+    alone = torch.zeros(1, 4, 25), torch.zeros(1, 4, 0), torch.zeros(1, 0, 5, 3)  # no likings, no other voices
+    sounding, onset = held_line(scores(0, 1, 2, 3), begin, torch.eye(3)[2:], *alone)[0]
     assert sounding.tolist() == [[0, 0, 1], [0, 1, 0], [0, 1, 0], [0, 0, 0]]  # pitch 3 is silence
     assert onset.tolist() == [[0, 0, 0], [0, 1, 0], [0, 0, 0], [0, 0, 0]]
-    sounding, onset = held_line(scores(0, 1, 2, 3), begin, None, likes)[0]  # before the first step nothing to hold
+    sounding, onset = held_line(scores(0, 1, 2, 3), begin, None, *alone)[0]  # before the first step nothing to hold
     assert sounding[0].tolist() == onset[0].tolist() == [1, 0, 0]
 
 
@@ -185,10 +186,25 @@ def test_a_line_goes_on_by_the_moves_that_it_likes():
     likes, begin = torch.zeros(2, 3, 25), torch.ones(2, 3, dtype=torch.bool)
     likes[:, :, 12 + 2] = 2.0
     scores = torch.eye(25)[torch.tensor([[7, 0, 0], [3, 0, 0]])]
-    sounding, _ = held_line(scores, begin, None, likes).unbind(1)
+    alone = torch.zeros(2, 3, 0), torch.zeros(2, 0, 4, 24)
+    sounding, _ = held_line(scores, begin, None, likes, *alone).unbind(1)
     assert sounding.argmax(-1).tolist() == [[7, 9, 11], [3, 5, 7]]
-    sounding, _ = held_line(scores, begin, torch.eye(24)[[10, 20]], likes).unbind(1)
+    sounding, _ = held_line(scores, begin, torch.eye(24)[[10, 20]], likes, *alone).unbind(1)
     assert sounding.argmax(-1).tolist() == [[12, 14, 16], [22, 0, 2]]  # 24 is not on the grid
+
+
+@pytest.mark.parametrize(
+    ("fifths", "octaves", "sung"),
+    [(0.0, 0.0, [2, 4, 6]), (-3.0, 0.0, [2, 4, 6]), (0.0, -3.0, [3, 4, 4])],
+)
+def test_a_line_keeps_out_of_parallels_that_it_dislikes_at_every_step(fifths, octaves, sung):
+    """It would like to go up an octave below another voice. From 3 to 4, below 14 and 16, there are no octaves."""
+    scores = 2 * torch.eye(25)[[2, 4, 6]] + torch.eye(25)[[3, 7, 4]]
+    begin, likes = torch.ones(1, 3, dtype=torch.bool), torch.zeros(1, 3, 25)
+    parallel = torch.tensor([fifths, octaves]).expand(1, 3, 2)
+    others = torch.eye(24)[[12, 14, 16, 18]][None, None]
+    line = held_line(scores[None], begin, torch.eye(24)[:1], likes, parallel, others)
+    assert line[0, 0].argmax(-1).tolist() == sung
 
 
 @pytest.mark.parametrize(
@@ -243,10 +259,10 @@ def test_what_is_sung_is_what_scores_best():
     made = decoder()
     codes = 3 * torch.randn(5, 6, 4)
     planes = made.sing(codes)
-    scores, hold = made(codes, planes[:, 0])  # likings for moves are in these scores
-    none = torch.zeros(5, 8, 25)
+    scores, hold = made(codes, planes[:, 0])  # likings for moves are in these scores, and what is thought of parallels
+    none = torch.zeros(5, 8, 25), torch.zeros(5, 8, 0), torch.zeros(5, 0, 9, 24)
     again = torch.stack(
-        [held_line(scores[:, voice], hold[:, voice] <= 0, None, none) for voice in range(3)], 2
+        [held_line(scores[:, voice], hold[:, voice] <= 0, None, *none) for voice in range(3)], 2
     )
     assert torch.equal(again, planes)
     assert 0 < planes[:, 1].sum() < planes[:, 0].sum()
@@ -267,17 +283,19 @@ def test_a_quarter_of_the_beats_forgets_what_came_before_while_the_decoder_learn
     assert 260 < remembers.sum() < 340
 
 
-def test_parallels_are_shown_even_to_who_forgets():
-    """The soprano went from 12 to 14; the alto was on 5, a fifth below, or on 4, where 6 would be no parallel."""
-    made = decoder()
-    told, near = made.tell(torch.randn(1, 6, 1))
-    above = torch.eye(24)[14].expand(1, 1, 1, 2, 24)
-    fifth, other = (torch.eye(24)[[12, alto, 0]][None, None] for alto in (5, 4))
-    nothing = torch.zeros(1, 1)
-    one, two = (made.scores(told, near[:, :, 1], before, above, nothing)[0] for before in (fifth, other))
-    assert (one != two).any((0, 1, 2)).nonzero().flatten().tolist() == [7]
-    one, two = (made.scores(told, near[:, :, 1], before, above)[0] for before in (fifth, other))
-    assert (one != two).sum() > 20
+def test_parallels_are_shown_at_every_step_even_to_who_forgets(monkeypatch):
+    """The soprano goes 12, 14, 16, 18; a fifth below it the alto is on 5, 7, 9, 11, and a fifth further on none."""
+    monkeypatch.setattr("ganmusic.models.choir.FORGET", 1.0)
+    made, codes = decoder(2).train(), torch.randn(1, 6, 2)
+    sounding = torch.zeros(1, 2, 4, 24)
+    sounding[0, 0, range(4), [12, 14, 16, 18]] = sounding[0, 1, range(4), [5, 7, 9, 11]] = 1
+    scores, _ = made(codes, sounding)
+    with monkeypatch.context() as patched:
+        patched.setattr("ganmusic.models.choir.parallels", lambda *given: torch.zeros_like(parallels(*given)))
+        unshown, _ = made(codes, sounding)
+    step, pitch = (scores != unshown)[0, 1].nonzero().T.tolist()
+    assert (step, pitch) == ([1, 2, 3], [7, 9, 11])
+    assert torch.equal(scores[0, 0], unshown[0, 0])
 
 
 def test_a_clip_depends_on_its_own_codes_alone():
@@ -384,6 +402,12 @@ def test_without_questions_the_wishes_are_those_of_real_clips():
     assert torch.equal(generator.wishes(moved)[:, :3] > middle, torch.eye(3) > 0)
     assert torch.equal(generator.sample(z[:3]), generator.sample(z[:3], wishes[:3]))
     assert generator.examples.rows[:5].equal(asked)  # and they stay as they were
+
+
+def test_a_latent_too_short_for_wishes_is_refused():
+    tiny(n_latent=6)
+    with pytest.raises(ValueError, match="at least 6 numbers, not 4"):
+        tiny(n_latent=4)
 
 
 def test_near_latents_ask_for_nearly_the_same():

@@ -92,7 +92,7 @@ GAMES = {
         penalty=jamming_penalty,
     ),
     "choir": lambda: AdversarialGame(
-        ChoirGenerator(channels=(8, 8, 8), n_latent=4, n_codes=6, hidden=8),
+        ChoirGenerator(channels=(8, 8, 8), n_latent=8, n_codes=6, hidden=8),
         ChoirDiscriminator(n_codes=6, channels=8),
         "relativistic",
         augment=partial(blur, deviation=0.3),

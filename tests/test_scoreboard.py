@@ -109,6 +109,13 @@ def test_what_the_page_says_in_words_is_in_the_results(board):
 
 
 @pytest.mark.parametrize("weights", SHIPPED)
+def test_the_shipped_choir_alone_is_new_and_music(board):
+    """Chapter 10 says so."""
+    passed = {entry["name"]: entry["innovative"] for entry in board["entries"] if entry["kind"] == "network"}
+    assert passed.pop("choir, shipped weights") == [True] * 3
+    assert not any(any(seeds) for seeds in passed.values())
+
+
 def test_the_model_card_has_the_numbers_of_the_scoreboard(board, weights):
     """Both are of the same three sampling seeds."""
     card = (files("ganmusic") / "weights" / weights / "README.md").read_text(encoding="utf-8")

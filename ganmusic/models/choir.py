@@ -44,6 +44,7 @@ from ganmusic.parallel import rand, randn
 
 __all__ = [
     "CONTROLS",
+    "WIDEST",
     "BeatDecoder",
     "BeatEncoder",
     "ChoirDiscriminator",
@@ -154,8 +155,8 @@ class BeatDecoder(nn.Module):
 
     A voice hears what the voices before it sing in this beat, and what all sang on the step before it. It has a liking
     for each pitch, and one for each move from the step before: a seventh is a seventh from wherever it starts. And it
-    is shown which pitches would make it enter the beat in parallel fifths or octaves with a voice that has chosen, and
-    learns what to think of them.
+    is shown which pitches would make it go in parallel fifths or octaves with a voice that has chosen, and learns what
+    to think of them.
 
     Parameters
     ----------
@@ -200,8 +201,8 @@ class BeatDecoder(nn.Module):
         return self.read(codes).transpose(1, 2), near
 
     def scores(
-        self, told: Tensor, near: Tensor, before: Tensor, above: Tensor, known: Tensor | None = None
-    ) -> tuple[Tensor, Tensor, Tensor]:
+        self, told: Tensor, near: Tensor, before: Tensor, above: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """What the next voice thinks of its choices.
 
         Parameters
@@ -209,11 +210,9 @@ class BeatDecoder(nn.Module):
         told, near : Tensor
             See `tell`; the second for this voice, ``(batch, beat, step, pitch)``.
         before : Tensor [shape=(batch, beat, track, pitch)]
-            What all voices sang on the step before each beat.
+            What all voices sang on the step before each beat, if it knows.
         above : Tensor [shape=(batch, beat, voice, step, pitch)]
             What the voices that have chosen sing in it.
-        known : Tensor, optional [shape=(batch, beat)]
-            0 for beats in which they do not know what was before, else 1. Parallels are shown in any case.
 
         Returns
         -------
@@ -221,15 +220,15 @@ class BeatDecoder(nn.Module):
             Of every pitch and of silence.
         likes : Tensor [shape=(batch, beat, step, 2 * WIDEST + 1)]
             Of every move from the step before, from an octave down to an octave up; see `by_move`.
+        parallel : Tensor [shape=(batch, beat, step, 2 * voice)]
+            Of the pitches that would make parallels with each of the voices that have chosen; see `parallels`.
         hold : Tensor [shape=(batch, beat, step)]
             Logits of holding what sounds instead.
         """
         voice = above.shape[2]
-        past = before.flatten(2) if known is None else before.flatten(2) * known.unsqueeze(-1)
-        x = self.voices[voice](torch.cat([told, past, above.flatten(2)], 2))
+        x = self.voices[voice](torch.cat([told, before.flatten(2), above.flatten(2)], 2))
         each, parallel, likes = x.unflatten(2, (self.steps_per_beat, -1)).split(self.outputs[voice], -1)
-        forbidden = parallels(before[:, :, voice], before[:, :, :voice], above[:, :, :, 0])
-        return standardise(each[..., :-1]) + pad(near + parallel @ forbidden, (0, 1)), likes, each[..., -1]
+        return standardise(each[..., :-1]) + pad(near, (0, 1)), likes, parallel, each[..., -1]
 
     def forward(self, codes: Tensor, sounding: Tensor) -> tuple[Tensor, Tensor]:
         """Score real choices, for all beats at once. In training, `FORGET` of the beats do not know what came before.
@@ -246,16 +245,18 @@ class BeatDecoder(nn.Module):
         """
         told, near = self.tell(codes)
         late = pad(sounding[:, :, :-1], (0, 0, 1, 0))  # on the step before each
-        beats, late = (x.unflatten(2, (-1, self.steps_per_beat)).transpose(1, 2) for x in (sounding, late))
-        before, known = late[:, :, :, 0], None
-        if self.training:
-            known = (rand(beats.shape[:2], like=beats) >= FORGET).to(beats.dtype)
-            # The moves within a beat are liked in any case.
-            late = torch.cat([late[:, :, :, :1] * known[:, :, None, None, None], late[:, :, :, 1:]], 3)
+        # (batch, beat, step, track, pitch)
+        now, late = (x.unflatten(2, (-1, self.steps_per_beat)).movedim(1, 3) for x in (sounding, late))
+        known = late
+        if self.training:  # the moves within a beat are known in any case, and parallels are shown
+            knows = (rand(late.shape[:2], like=late) >= FORGET).to(late.dtype)[:, :, None, None, None]
+            known = torch.cat([late[:, :, :1] * knows, late[:, :, 1:]], 2)
         choices, holds = [], []
         for k in range(self.n_tracks):
-            scores, likes, hold = self.scores(told, near[:, :, k], before, beats[:, :, :k], known)
-            choices.append((scores + by_move(likes, late[:, :, k])).flatten(1, 2))
+            above = now[:, :, :, :k]
+            scores, likes, parallel, hold = self.scores(told, near[:, :, k], known[:, :, 0], above.transpose(2, 3))
+            shown = parallels(late[:, :, :, k], late[:, :, :, :k], above)
+            choices.append((scores + by_move(likes, known[:, :, :, k]) + weighed(parallel, shown)).flatten(1, 2))
             holds.append(hold.flatten(1))
         return torch.stack(choices, 1), torch.stack(holds, 1)
 
@@ -285,8 +286,16 @@ class BeatDecoder(nn.Module):
             now = slice(beat, beat + 1)
             planes = codes.new_zeros(n, 2, 0, self.steps_per_beat, self.n_pitches)
             for voice in range(self.n_tracks):
-                scores, likes, hold = self.scores(told[:, now], near[:, now, voice], before, planes[:, :1])
-                one = held_line(scores[:, 0], hold[:, 0] <= 0, before[:, 0, voice] if beat else None, likes[:, 0])
+                scores, likes, parallel, hold = self.scores(told[:, now], near[:, now, voice], before, planes[:, :1])
+                others = torch.cat([before[:, 0, :voice].unsqueeze(2), planes[:, 0]], 2)
+                one = held_line(
+                    scores[:, 0],
+                    hold[:, 0] <= 0,
+                    before[:, 0, voice] if beat else None,
+                    likes[:, 0],
+                    parallel[:, 0],
+                    others,
+                )
                 if given is not None and is_given is not None and beat < n_given:
                     steps = slice(beat * self.steps_per_beat, (beat + 1) * self.steps_per_beat)
                     one = torch.where(is_given[:, None, None, None] > 0, given[:, :, voice, steps], one)
@@ -297,7 +306,7 @@ class BeatDecoder(nn.Module):
 
 
 def by_move(likes: Tensor, before: Tensor) -> Tensor:
-    """What a voice thinks of every pitch and of silence, by how far each is from where it was.
+    """What a voice of one note at most thinks of every pitch and of silence, by how far each is from where it was.
 
     Parameters
     ----------
@@ -317,7 +326,9 @@ def by_move(likes: Tensor, before: Tensor) -> Tensor:
     return pad(pad(likes, (1, 1)).gather(-1, move + WIDEST + 1) * before.sum(-1, keepdim=True), (0, 1))
 
 
-def held_line(scores: Tensor, begin: Tensor, before: Tensor | None, likes: Tensor) -> Tensor:
+def held_line(
+    scores: Tensor, begin: Tensor, before: Tensor | None, likes: Tensor, parallel: Tensor, others: Tensor
+) -> Tensor:
     """Take up the best choice where something begins, else hold what sounded.
 
     Parameters
@@ -329,6 +340,10 @@ def held_line(scores: Tensor, begin: Tensor, before: Tensor | None, likes: Tenso
         What sounded on the step before.
     likes : Tensor [shape=(batch, step, 2 * WIDEST + 1)]
         Of every move from what sounded on the step before; see `by_move`.
+    parallel : Tensor [shape=(batch, step, 2 * voice)]
+        Of the pitches that make parallels with other voices; see `parallels`.
+    others : Tensor [shape=(batch, voice, 1 + step, pitch)]
+        What those sing, the step before included.
 
     Returns
     -------
@@ -339,14 +354,24 @@ def held_line(scores: Tensor, begin: Tensor, before: Tensor | None, likes: Tenso
     """
     n_pitches = scores.shape[-1] - 1
     held, onset = [], []
-    for score, begins, liked in zip(scores.unbind(1), begin.unbind(1), likes.unbind(1), strict=True):
+    for step in range(scores.shape[1]):
+        begins = begin[:, step]
         if before is None:
-            before, begins = score.new_zeros(len(score), n_pitches), torch.ones_like(begins)
-        choice = one_hot((score + by_move(liked, before)).argmax(-1), n_pitches + 1)[:, :-1].to(score.dtype)
+            before, begins = scores.new_zeros(len(scores), n_pitches), torch.ones_like(begins)
+        shown = parallels(before, others[:, :, step], others[:, :, step + 1])
+        score = scores[:, step] + by_move(likes[:, step], before) + weighed(parallel[:, step], shown)
+        choice = one_hot(score.argmax(-1), n_pitches + 1)[:, :-1].to(scores.dtype)
         before = torch.where(begins.unsqueeze(1), choice, before)
         held.append(before)
         onset.append(choice * begins.unsqueeze(1))
     return torch.stack([torch.stack(held, 1), torch.stack(onset, 1)], 1)
+
+
+def weighed(parallel: Tensor, shown: Tensor) -> Tensor:
+    """What a voice thinks ``(..., 2 * voice)`` of marked pitches ``(..., 2 * voice, pitch)``, for each pitch and
+    silence ``(..., pitch + 1)``.
+    """
+    return pad((parallel.unsqueeze(-2) @ shown).squeeze(-2), (0, 1))
 
 
 def parallels(before: Tensor, others_before: Tensor, others_now: Tensor) -> Tensor:
@@ -392,7 +417,8 @@ class ChoirGenerator(nn.Module):
     n_tracks, n_steps, n_pitches : int
         Voices, steps a bar, pitches of the grid.
     n_latent : int
-        Length of a bar's latent vector; even. Its first half is shared by all bars of a clip.
+        Length of a bar's latent vector; even, and at least 6. Its first half is shared by all bars of a clip, and the
+        first three numbers say what a clip wishes of which nothing is asked (`wishes`).
     n_codes : int
         Numbers of a beat's code.
     kl : float
@@ -407,7 +433,7 @@ class ChoirGenerator(nn.Module):
     Raises
     ------
     ValueError
-        If a bar's steps cannot be unfolded by twos and threes.
+        If a bar's steps cannot be unfolded by twos and threes, or the latent vector is too short.
 
     Taught in: notebooks/10-our-model.ipynb
     """
@@ -429,6 +455,8 @@ class ChoirGenerator(nn.Module):
         super().__init__()
         self.n_tracks, self.n_steps, self.n_pitches, self.n_latent = n_tracks, n_steps, n_pitches, n_latent
         self.n_codes, self.kl = n_codes, kl
+        if n_latent < 2 * len(CONTROLS):
+            raise ValueError(f"a latent vector of the choir has at least {2 * len(CONTROLS)} numbers, not {n_latent}")
         strides = to_beats(n_steps)
         self.beats_per_bar = prod(strides)
         steps_per_beat = n_steps // self.beats_per_bar
