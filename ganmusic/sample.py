@@ -77,7 +77,7 @@ class Composer:
     def normalised(self) -> bool:
         """Whether what it learned from had been moved to the common key, C major or A minor."""
         # Runs from before the card said so were all moved.
-        return bool((self.card.get("data") or {}).get("normalise_key", True))
+        return bool(self.card.get("data", {}).get("normalise_key", True))
 
     @property
     def takes_chords(self) -> bool:

@@ -142,8 +142,9 @@ CARD = """# Weights: {name}
 
 Means over {n} clips of {n_bars} bars, averaged over {n_seeds} sampling seeds, by `ganmusic.evaluation`. {Real} are the
 validation and the test split of `{against}`, on neither of which the network was trained. The band is that of single
-held-out clips, and for what is said of whole sets that of halves of the held-out music. The control is music spoilt on
-purpose, in the way that the number is there to hear.
+held-out clips, and for what is said of whole sets that of halves of the held-out music; a mean of single clips passes
+outside of it, too, where it cannot be told from that of held-out music. The control is music spoilt on purpose, in the
+way that the number is there to hear.
 
 | number | this network | {real} | band | control | in the band |
 |---|---|---|---|---|---|

@@ -257,15 +257,21 @@ def decoder(n_tracks=3):
 def test_what_is_sung_is_what_scores_best():
     """Told what it has sung, the decoder scores just that highest: what it learns from is what it does."""
     made = decoder()
-    codes = 3 * torch.randn(5, 6, 4)
+    for voice, network in enumerate(made.voices):  # that likes parallels, so that there are many
+        network[-1].bias.data.unflatten(0, (2, -1))[:, 26 : 26 + 2 * voice] = 20
+    codes = 3 * torch.randn(1000, 6, 4)
     planes = made.sing(codes)
     scores, hold = made(codes, planes[:, 0])  # likings for moves are in these scores, and what is thought of parallels
-    none = torch.zeros(5, 8, 25), torch.zeros(5, 8, 0), torch.zeros(5, 0, 9, 24)
+    none = torch.zeros(1000, 8, 25), torch.zeros(1000, 8, 0), torch.zeros(1000, 0, 9, 24)
     again = torch.stack(
         [held_line(scores[:, voice], hold[:, voice] <= 0, None, *none) for voice in range(3)], 2
     )
     assert torch.equal(again, planes)
     assert 0 < planes[:, 1].sum() < planes[:, 0].sum()
+    before, now = planes[:, 0, :, :-1].transpose(1, 2), planes[:, 0, :, 1:].transpose(1, 2)
+    marked = parallels(before[:, :, 2], before[:, :, :2], now[:, :, :2]).sum((0, 2, 3))
+    assert marked[::2].sum() > 10  # within beats
+    assert marked[1::2].sum() > 50  # and into them
 
 
 def test_a_quarter_of_the_beats_forgets_what_came_before_while_the_decoder_learns():
