@@ -103,11 +103,10 @@ SHOWS = {
 @pytest.mark.parametrize("part", SHOWS)
 def test_what_is_left_out_is_left_out_and_nothing_else(part):
     assert SHOWS.keys() == ablations.PARTS.keys() - {"nothing"}
-    also = {"parallels shown"} if part == "the step before each beat" else set()
     with ablations.without(part, 0) as game:
         torch.manual_seed(0)
         for other, there in SHOWS.items():
-            if ("price" in part and "price" in other) or other in also:
+            if "price" in part and "price" in other:
                 continue
             assert bool(there(game)) != (other == part), other
 
@@ -182,4 +181,4 @@ def test_heeding_is_the_share_of_the_difference_that_is_heard():
 
 
 def test_the_shipped_choir_writes_most_of_unseen_music():
-    assert 0.65 < ablations.writes(load_generator("choir").generator)["right_pitches"] < 0.9
+    assert 0.65 < ablations.writes(load_generator("choir").generator)["right_pitches"] < 0.75
