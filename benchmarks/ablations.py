@@ -176,18 +176,13 @@ def trained(part: str, seed: int) -> dict[str, tuple[Roll, dict[str, float]]]:
 def heeds(network: Any) -> dict[str, float]:
     """Of the difference between minor and major, few notes and many, low ones and high, how much is heard if asked."""
     z = network.latent(N_ASKED, generator=torch.Generator().manual_seed(0))
-    modes = network.usual[:, 0]
-    halves = [modes[modes <= modes.median()].mean(), modes[modes >= modes.median()].mean()]
-    minor, major = (
-        heard(network.sample(z, network.asking(N_ASKED, mode=mode)).float())[:, 0].mean() for mode in ("minor", "major")
-    )
-    found = {"heeds_mode": float((major - minor) / (halves[1] - halves[0]))}
-    for column, name in enumerate(CONTROLS[1:], 1):
-        ends = network.usual[:, column].quantile(torch.tensor(ASKED)).tolist()
-        low, high = (
-            heard(network.sample(z, network.asking(N_ASKED, **{name: end})).float())[:, column].mean() for end in ends
-        )
-        found[f"heeds_{name}"] = float(high - low) / (ends[1] - ends[0])
+    found = {}
+    for column, name in enumerate(CONTROLS):
+        few_many = network.usual[:, column].quantile(torch.tensor(ASKED)).tolist()
+        wishes = ("minor", "major") if name == "mode" else few_many
+        rows = [network.asking(N_ASKED, **{name: wish}) for wish in wishes]
+        low, high = (heard(network.sample(z, asked).float())[:, column].mean() for asked in rows)
+        found[f"heeds_{name}"] = float((high - low) / (rows[1] - rows[0])[0, column])
     return found
 
 

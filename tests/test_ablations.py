@@ -159,20 +159,21 @@ def test_heeding_is_the_share_of_the_difference_that_is_heard():
         def latent(self, n, generator):
             return torch.zeros(n)
 
-        def asking(self, n, mode=None, density=None, register=None):
-            return {"mode": mode, "density": density, "register": register}
+        def asking(self, n, mode=None, density=0.0, register=0.0):
+            return torch.tensor([[{None: 0.0, "minor": 0.25, "major": 0.75}[mode], density, register]]).expand(n, -1)
 
         def sample(self, z, asked):
+            mode, density, register = asked[0].tolist()
             roll = torch.zeros(len(z), 2, 1, 1, 64, 48)
-            if asked["mode"]:
-                roll[:, 0, :, :, :, 0 if asked["mode"] == "major" else 9] = 1  # C or A alone
-            elif asked["register"] is None:
-                roll[:, :, :, :, : round(asked["density"]), 0] = 1
+            if mode:
+                roll[:, 0, :, :, :, 0 if mode > 0.5 else 9] = 1  # C or A alone
+            elif density:
+                roll[:, :, :, :, : round(density), 0] = 1
             else:
-                roll[:, 0, :, :, :, round(asked["register"] / 2)] = 1
+                roll[:, 0, :, :, :, round(register / 2)] = 1
             return roll.bool()
 
-    # Real clips' modes are .25 in the lower half and .75 in the upper.
+    # Of modes of .25 and .75 what C and A alone have.
     major, minor = PROFILES["major"], PROFILES["minor"]
     mode = ((major[0] - minor[3]) - (major[9] - minor[0])) / 0.5
     # Of 1 to 9 notes a bar all; of a mean pitch of 2 to 18 half, 1 to 9.
