@@ -181,6 +181,12 @@ def _parser() -> argparse.ArgumentParser:
         help="MIDI or MusicXML file to go on from: OUT has its music, and N bars more",
     )
     compose.add_argument(
+        "--melody",
+        type=Path,
+        metavar="FILE",
+        help="MIDI or MusicXML file of a melody to accompany: OUT has it as its first voice, in its own key and length",
+    )
+    compose.add_argument(
         "--count",
         type=_whole(1, _MAX_COUNT),
         default=1,
@@ -479,9 +485,13 @@ def _compose(options: argparse.Namespace) -> None:
     from ganmusic import audio, midi, sample
     from ganmusic.player import Clip
 
-    for name in ("key", "chords"):
-        if options.after is not None and getattr(options, name) is not None:
-            raise ValueError(f"--{name} does not go with --after, which goes on in the music's own key")
+    for given, others, why in (
+        ("after", ("key", "chords", "melody"), "which goes on in the music's own key"),
+        ("melody", ("key", "chords", "bars"), "which says the key, the harmony and the length itself"),
+    ):
+        for name in others:
+            if getattr(options, given) is not None and getattr(options, name) is not None:
+                raise ValueError(f"--{name} does not go with --{given}, {why}")
     composer = sample.load_generator(options.run or ("midinet" if options.chords is not None else None))
     told = {name: getattr(options, name) for name in ("mode", "density", "register")}
     home = None if options.key is None else composer.check_key(options.key)
@@ -492,10 +502,18 @@ def _compose(options: argparse.Namespace) -> None:
             "them: the tunes that it learned from keep to the triads of their key",
             file=sys.stderr,
         )
-    if options.after is None:
-        composer.asking(**told, moved=composer.way_to(home, options.register) if home else 0)
     before = None if options.after is None else midi.read(options.after)
+    melody = None if options.melody is None else midi.read(options.melody)
     n_bars = options.bars or getattr(composer.generator, "n_bars", len(chords) or 8)
+    if melody is not None:
+        n_bars = melody.n_bars
+        if n_bars > _MAX_BARS:
+            raise ValueError(f"{options.melody}: has {n_bars:,} bars, and at most {_MAX_BARS:,} are accompanied")
+        composer.asking(**told, moved=-composer.check_melody(melody)[2])
+    elif before is None:
+        composer.asking(**told, moved=composer.way_to(home, options.register) if home else 0)
+        if composer.takes_melody and not composer.takes_wishes:
+            print("ganmusic: without --melody, this network accompanies melodies from its training", file=sys.stderr)
     if out.suffix.lower().removeprefix(".") in audio.FORMATS:
         seconds = n_bars * composer.grid.beats_per_bar * 60 / sample.TEMPO
         if seconds > audio.MAX_SECONDS:
@@ -510,6 +528,8 @@ def _compose(options: argparse.Namespace) -> None:
         seed = options.seed + i
         if before is not None:
             piece = sample.continue_piece(before, n_bars, seed, composer, **told)
+        elif melody is not None:
+            piece = sample.accompany(melody, seed, composer, **told)
         else:
             wishes = {"key": options.key, "chords": options.chords, **told}
             piece = sample.compose(n_bars=n_bars, seed=seed, run=composer, **wishes)

@@ -19,13 +19,14 @@ from torch import Tensor, nn
 from ganmusic import checkpoint
 from ganmusic.keys import PITCH_CLASSES, Chord, Key, common_shift, estimate_key, parse_chords, parse_key
 from ganmusic.models import MODELS
-from ganmusic.pianoroll import Grid, Piece, Roll, chroma, piece_to_roll, roll_to_piece, transpose
+from ganmusic.pianoroll import Grid, Piece, Roll, Track, chroma, piece_to_roll, roll_to_piece, transpose
 
 __all__ = [
     "CHORDS",
     "DEFAULT",
     "TEMPO",
     "Composer",
+    "accompany",
     "compose",
     "continue_piece",
     "load_generator",
@@ -74,6 +75,11 @@ class Composer:
         return tuple(not drum for drum in self.drums) or (True,) * len(self.names)
 
     @property
+    def n_triad(self) -> int:
+        """How many notes of a triad its tracks can sound at once, at most 3."""
+        return min(3, sum(self.pitched)) if getattr(self.generator, "monophonic", False) else 3
+
+    @property
     def normalised(self) -> bool:
         """Whether what it learned from had been moved to the common key, C major or A minor."""
         # Runs from before the card said so were all moved.
@@ -83,6 +89,11 @@ class Composer:
     def takes_chords(self) -> bool:
         """Whether it makes its music over chords that it is given."""
         return hasattr(self.generator, "sample_over")
+
+    @property
+    def takes_melody(self) -> bool:
+        """Whether it can be given a melody to accompany."""
+        return hasattr(self.generator, "accompany")
 
     @property
     def takes_wishes(self) -> bool:
@@ -122,6 +133,36 @@ class Composer:
         if not self.takes_chords:
             raise ValueError("this network takes no chords; a MidiNet does, such as the shipped one, 'midinet'")
         return chords
+
+    def check_melody(self, melody: Piece) -> tuple[Tensor, Key | None, int]:
+        """Read a melody that is to be accompanied (see `ganmusic.sample.accompany`).
+
+        Returns
+        -------
+        planes : Tensor [shape=(plane, bar, step, pitch)]
+            Where it lies in the common key, on the network's grid.
+        key : Key or None
+            The one that it is in, if that can be told.
+        shift : int
+            Semitones that move it to the common key.
+
+        Raises
+        ------
+        ValueError
+            If it does not fit, or the network accompanies none.
+        """
+        if not self.takes_melody:
+            takes = ", ".join(name for name, (generator, _) in MODELS.items() if hasattr(generator, "accompany"))
+            model = self.card["model"]
+            raise ValueError(f"this network, of the model {model!r}, accompanies no melody; one of {takes} does")
+        grids = (f"bars of {each.n_steps} steps and {each.beats_per_bar} beats" for each in (melody.grid, self.grid))
+        theirs, ours = grids
+        if theirs != ours:
+            raise ValueError(f"a melody in {theirs} does not fit this network, which has {ours}")
+        alone = replace(melody, tracks=(_line(melody),))
+        key = _key_of(alone)
+        planes, shift = _at_home(self, alone, key, "the melody")
+        return planes[:, 0], key, shift
 
     def unfamiliar(self, chords: Collection[Chord]) -> list[str]:
         """Those of some chords that the network has hardly ever heard, by name: it will not heed them.
@@ -268,6 +309,8 @@ def _check_parts(composer: Composer, run: Path) -> None:
     wrong += [f"a program {each!r}, and they are 0 to 127" for each in programs]
     sides = vars(composer.grid).items()
     wrong += [f"{side} {n!r} of the grid is no whole number" for side, n in sides if type(n) is not int]
+    if not isinstance(composer.card.get("data", {}), dict):
+        wrong.append(f"data {composer.card['data']!r}, and they are an object")
     wrong += [f"a track that is called {name!r}, and no text" for name in composer.names if not isinstance(name, str)]
     if wrong:
         raise checkpoint.CheckpointError(f"{run}: its config.json does not fit itself: {'; '.join(wrong)}")
@@ -438,6 +481,79 @@ def continue_piece(
     return _joined(piece, transpose(made, -shift))
 
 
+def accompany(
+    melody: Piece,
+    seed: int = 0,
+    run: str | os.PathLike[str] | Composer | None = None,
+    *,
+    mode: str | None = None,
+    density: float | None = None,
+    register: float | None = None,
+    candidates: int = 16,
+) -> Piece:
+    """Write the other voices to a melody, which stays as it is, note for note.
+
+    The generator sings to the melody `candidates` times. Kept is, of those that are on the tonic triad when the
+    melody's last note begins (else of all), the one in which melody and voices agree best, as the generator hears it;
+    that chord is held to the end of the melody.
+
+    Parameters
+    ----------
+    melody : Piece
+        On the network's metre; one track of it has notes, one at a time. The key is that of its labels, or the one that
+        `ganmusic.keys.estimate_key` finds. What the first voice of the network would sing suits it best: of chorales, a
+        soprano's notes.
+    seed, run, mode, density, register, candidates
+        See `compose`.
+
+    Returns
+    -------
+    Piece
+        The melody on the track that the network keeps for it (of the choir, the soprano), and the others.
+
+    Raises
+    ------
+    ValueError
+        If the melody does not fit the network, the network can be given none, or something else is asked of it that it
+        cannot do.
+    CheckpointError
+        If the run cannot be loaded.
+
+    Taught in: notebooks/10-our-model.ipynb
+    """
+    composer = run if isinstance(run, Composer) else load_generator(run)
+    if candidates < 1:
+        raise ValueError(f"a piece is chosen from at least 1 candidate, not {candidates}")
+    planes, key, shift = composer.check_melody(melody)
+    wishes = composer.asking(mode, density, register, moved=-shift)
+    rolls, surprise = composer.generator.accompany(  # type: ignore[operator]
+        planes.expand(candidates, *planes.shape),
+        None if wishes is None else wishes.expand(candidates, -1),
+        torch.Generator().manual_seed(seed),
+    )
+    sounding, onset = rolls.flatten(3, 4).numpy()[surprise.argsort(stable=True).numpy()].swapaxes(0, 1)
+    pitched, last = np.array(composer.pitched), max(note.onset for note in _line(melody).notes)
+    modes = [] if not composer.normalised else [key.mode] if key else list(TONIC_TRIADS)
+    ends_well = comes_home(sounding[:, pitched, last].any(1), modes, composer.n_triad)
+    kept = int(ends_well.argmax())  # the first of all, where none does
+    # As long as the melody: the voices hold what they sing to its last note, and are silent after it.
+    sounding, onset, end = sounding[kept], onset[kept], melody.end
+    sounding[pitched, last:end], onset[pitched, last + 1 :] = sounding[pitched, last : last + 1], False
+    sounding[:, end:], onset[:, end:] = False, False
+    made = composer.piece(Roll(*(plane.reshape(len(plane), *planes.shape[1:]) for plane in (sounding, onset))))
+    title = f"{melody.title or 'a melody'}, accompanied by {_learned(composer.card)}, seed {seed}"
+    return _widened(replace(transpose(made, -shift), tempo=melody.tempo, pickup=melody.pickup, title=title))
+
+
+def _line(piece: Piece) -> Track:
+    """The only track of a piece that has notes."""
+    tracks = [track for track in piece.tracks if track.notes and not track.is_drum]
+    if len(tracks) != 1:
+        named = f", {', '.join(track.name or '(no name)' for track in tracks)}" if tracks else ""
+        raise ValueError(f"a melody is one track with notes, and here are {len(tracks)}{named}")
+    return tracks[0]
+
+
 def _last_bar(composer: Composer, piece: Piece) -> tuple[Tensor, int]:
     """The last bar of a piece ``(plane, track, step, pitch)``, in the common key, and what moves it there."""
     grid = composer.grid
@@ -447,26 +563,42 @@ def _last_bar(composer: Composer, piece: Piece) -> tuple[Tensor, int]:
         raise ValueError(f"a piece with {theirs} does not fit this network, which has {ours}")
     if not any(track.notes for track in piece.tracks):
         raise ValueError("a piece without notes is nothing to go on from")
-    labelled = {"tonic", "mode"} <= piece.labels.keys()
-    key = Key(piece.labels["tonic"], piece.labels["mode"]) if labelled else estimate_key(piece)
-    up = (TONIC_TRIADS[key.mode][0] - key.tonic) % 12 if key and composer.normalised else 0
     start = (piece.n_bars - 1) * grid.n_steps
-    last = [note for track in piece.tracks for note in track.notes if note.end > start]
+    tracks = tuple(replace(t, notes=tuple(n for n in t.notes if n.end > start)) for t in piece.tracks)
+    planes, shift = _at_home(composer, replace(piece, tracks=tracks), _key_of(piece), "the last bar")
+    return planes[:, :, -1], shift
+
+
+def _key_of(piece: Piece) -> Key | None:
+    """The key of a piece: that of its labels, or the one that it seems to be in."""
+    labelled = {"tonic", "mode"} <= piece.labels.keys()
+    return Key(piece.labels["tonic"], piece.labels["mode"]) if labelled else estimate_key(piece)
+
+
+def _at_home(composer: Composer, piece: Piece, key: Key | None, what: str) -> tuple[Tensor, int]:
+    """A piece on a network's grid, in the common key, ``(plane, track, bar, step, pitch)``; what moves it there: the
+    shortest way on which all notes lie within the grid.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or a track has several notes at a time; it is said of `what`.
+    """
+    grid = composer.grid
+    up = (TONIC_TRIADS[key.mode][0] - key.tonic) % 12 if key and composer.normalised else 0
+    pitches = [note.pitch for track in piece.tracks for note in track.notes]
     for shift in sorted((up - 12, up, up + 12), key=abs):
-        if all(grid.low <= note.pitch + shift < grid.high for note in last):
+        if all(grid.low <= pitch + shift < grid.high for pitch in pitches):
             break
     else:
-        pitches = [note.pitch for note in last]
         raise ValueError(
-            f"the last bar reaches from {min(pitches)} to {max(pitches)}, and in no octave does it lie within this "
+            f"{what} reaches from {min(pitches)} to {max(pitches)}, and in no octave does it lie within this "
             f"network's pitches, {grid.low} to {grid.high - 1}"
         )
-    tracks = tuple(replace(t, notes=tuple(n for n in t.notes if n.end > start)) for t in piece.tracks)
-    moved = transpose(replace(piece, tracks=tracks, grid=replace(grid, low=0, n_pitches=132)), shift)
-    roll = piece_to_roll(moved)
-    planes = np.stack([plane[:, -1, :, grid.low : grid.high] for plane in roll])
+    planes = np.stack(piece_to_roll(transpose(replace(piece, grid=replace(grid, low=0, n_pitches=132)), shift)))
+    planes = planes[..., grid.low : grid.high]
     if (planes[0].sum(-1) > 1).any():
-        raise ValueError("the last bar has several notes at a time on a track, and this network has one")
+        raise ValueError(f"{what} has several notes at a time on a track, and this network has one")
     return torch.from_numpy(planes).float(), shift
 
 
@@ -505,8 +637,7 @@ def _candidates(
         missed: Tensor = composer.generator.missed(planes, wishes.expand(candidates, -1))  # type: ignore[operator]
         rolls = Roll(*(plane[missed.argsort(stable=True).numpy()] for plane in rolls))
     pitched = np.array(composer.pitched)
-    n_notes = min(3, int(pitched.sum())) if getattr(composer.generator, "monophonic", False) else 3
-    return rolls, comes_home(np.asarray(rolls.sounding[:, pitched, -1, 0].any(1)), modes, n_notes)
+    return rolls, comes_home(np.asarray(rolls.sounding[:, pitched, -1, 0].any(1)), modes, composer.n_triad)
 
 
 def _chosen(

@@ -86,9 +86,9 @@ ABOUT = {
     "choir": About(
         intro="A generator of four voices (soprano, alto, tenor, bass) in 4/4, after Bach's chorales, that can be told "
         "a mode, a density in notes a bar, a mean pitch, and a bar to go on from: `ganmusic compose more.mid --after "
-        "begun.mid --density 14`. It is what `ganmusic compose` uses when no run is named. Each clip that is "
-        "judged below was told a mode, a density and a mean pitch that training clips have, as is every one of which "
-        "nobody wishes anything.",
+        "begun.mid --density 14`. It sings to a given melody, too: `ganmusic compose four.mid --melody tune.mid`. It "
+        "is what `ganmusic compose` uses when no run is named. Each clip that is judged below was told a mode, a "
+        "density and a mean pitch that training clips have, as is every one of which nobody wishes anything.",
         limits="It comes near to what it is told and promises nothing; chapter 10 of the book shows how near. Of a "
         "piece that it goes on from it hears the last bar alone. It knows one style and one metre, and prefers what is "
         "common in them. Nothing plans the whole: phrases do not end where a hymn's lines would, and no line returns. "

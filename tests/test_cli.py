@@ -52,7 +52,11 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
 
     def load_generator(run: Path) -> SimpleNamespace:
         return SimpleNamespace(
-            name=f"network of {run}", generator=SimpleNamespace(), grid=Grid(), asking=lambda **told: None
+            name=f"network of {run}",
+            generator=SimpleNamespace(),
+            grid=Grid(),
+            asking=lambda **told: None,
+            takes_melody=False,
         )
 
     replace_module(monkeypatch, "sample", compose=compose, load_generator=load_generator, TEMPO=80.0)

@@ -183,6 +183,7 @@ def no_grid(run):
      (lambda run: edit_config(run, programs=[0, 0, 0, "organ"]), "a program 'organ'"),
      (lambda run: edit_config(run, programs=[0, 0, 0, 1.0]), r"a program 1\.0, and they are 0 to 127"),
      (lambda run: edit_config(run, tracks=["a", "b", "c", 4]), "a track that is called 4, and no text"),
+     (lambda run: edit_config(run, data=["chorales"]), "data \\['chorales'\\], and they are an object"),
      (lambda run: changed_config(run, "grid", n_steps=16.0), r"n_steps 16\.0 of the grid is no whole number"),
      (lambda run: changed_config(run, "generator", channels=[]), "does not fit this version"),
      (lambda run: changed_config(run, "grid", low=37), "does not fit .* must start on a C"),

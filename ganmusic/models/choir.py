@@ -72,6 +72,9 @@ WIDEST = 12
 FORGET = 0.25
 #: Weight of a step's pitch where nothing begins, in the autoencoder's loss: what is held sounds without it.
 UNHEARD = 0.01
+#: Steps in which latents are moved towards a given melody, how far at first, and what a step away from where they began
+#: costs: nats for a squared length of 2. After so many of them the others sing anew to what has become of the codes.
+FITTING, FITTING_RATE, TETHER, LISTEN_EVERY = 300, 0.1, 0.03, 10
 
 
 def heard(rolls: Tensor) -> Tensor:
@@ -230,7 +233,7 @@ class BeatDecoder(nn.Module):
         each, parallel, likes = x.unflatten(2, (self.steps_per_beat, -1)).split(self.outputs[voice], -1)
         return standardise(each[..., :-1]) + pad(near, (0, 1)), likes, parallel, each[..., -1]
 
-    def forward(self, codes: Tensor, sounding: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, codes: Tensor, sounding: Tensor, n_voices: int | None = None) -> tuple[Tensor, Tensor]:
         """Score real choices, for all beats at once. In training, `FORGET` of the beats do not know what came before.
 
         Parameters
@@ -238,10 +241,12 @@ class BeatDecoder(nn.Module):
         codes : Tensor [shape=(batch, n_codes, beat)]
         sounding : Tensor [shape=(batch, track, time, pitch)]
             The notes that the codes are of: what each voice then hears.
+        n_voices : int, optional
+            Voices whose choices are scored, from the first; by default all.
 
         Returns
         -------
-        scores, hold : Tensor [shape=(batch, track, time, pitch + 1)], Tensor [shape=(batch, track, time)]
+        scores, hold : Tensor [shape=(batch, voice, time, pitch + 1)], Tensor [shape=(batch, voice, time)]
         """
         told, near = self.tell(codes)
         late = pad(sounding[:, :, :-1], (0, 0, 1, 0))  # on the step before each
@@ -252,7 +257,7 @@ class BeatDecoder(nn.Module):
             knows = (rand(late.shape[:2], like=late) >= FORGET).to(late.dtype)[:, :, None, None, None]
             known = torch.cat([late[:, :, :1] * knows, late[:, :, 1:]], 2)
         choices, holds = [], []
-        for k in range(self.n_tracks):
+        for k in range(n_voices or self.n_tracks):
             above = now[:, :, :, :k]
             scores, likes, parallel, hold = self.scores(told, near[:, :, k], known[:, :, 0], above.transpose(2, 3))
             shown = parallels(late[:, :, :, k], late[:, :, :, :k], above)
@@ -268,9 +273,9 @@ class BeatDecoder(nn.Module):
         ----------
         codes : Tensor [shape=(batch, n_codes, beat)]
         given : Tensor, optional [shape=(batch, plane, track, step, pitch)]
-            What the voices begin with, whatever their codes.
-        is_given : Tensor, optional [shape=(batch,)]
-            1 for the clips that do, else 0.
+            What voices begin with, whatever their codes.
+        is_given : Tensor, optional [shape=(batch, track)]
+            1 for the voices that do, else 0.
 
         Returns
         -------
@@ -298,7 +303,7 @@ class BeatDecoder(nn.Module):
                 )
                 if given is not None and is_given is not None and beat < n_given:
                     steps = slice(beat * self.steps_per_beat, (beat + 1) * self.steps_per_beat)
-                    one = torch.where(is_given[:, None, None, None] > 0, given[:, :, voice, steps], one)
+                    one = torch.where(is_given[:, voice, None, None, None] > 0, given[:, :, voice, steps], one)
                 planes = torch.cat([planes, one.unsqueeze(2)], 2)
             before = planes[:, :1, :, -1]
             sung.append(planes)
@@ -622,11 +627,7 @@ class ChoirGenerator(nn.Module):
         sounding, onset = real.flatten(3, 4).unbind(1)
         mean, log_variance = self.encoder(sounding, onset)
         scores, hold = self.decoder(mean + (log_variance / 2).exp() * randn(mean.shape, like=mean), sounding)
-        pitch, begin = _choices(sounding, onset)
-        # What comes before the first step nobody knows: there all voices begin.
-        weight = pad(begin[..., 1:], (1, 0), value=1.0).clamp(min=UNHEARD)
-        of_pitch = cross_entropy(scores.movedim(-1, 1), pitch, reduction="none") * weight
-        of_begin = binary_cross_entropy_with_logits(-hold, begin, reduction="none")[..., 1:]
+        of_pitch, of_begin = _surprise(scores, hold, sounding, onset)
         divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
         n_beats = mean.shape[0] * mean.shape[2]
         return (of_pitch.sum() + of_begin.sum() + self.kl * divergence.sum()) / n_beats
@@ -640,8 +641,77 @@ class ChoirGenerator(nn.Module):
         """
         asked = self.wishes(z) if asked is None else asked
         given, is_given = (None, None) if asked is None else self.given(asked)
-        rolls = self.decoder.sing(self.codes(z, asked), given, is_given)
+        voices = None if is_given is None else is_given.unsqueeze(1).expand(-1, self.n_tracks)
+        rolls = self.decoder.sing(self.codes(z, asked), given, voices)
         return rolls.unflatten(3, (-1, self.n_steps)) > 0.5
+
+    def accompany(
+        self, melody: Tensor, asked: Tensor | None = None, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Let the first voice sing a melody, and the others sing to it.
+
+        Nothing was trained for this. Latents are drawn and then moved, by the gradient, to where the codes made of them
+        would make the first voice sing the melody if it could choose, but not far: a generator looked through from
+        behind (Zhu et al. 2016). The other voices sing what these codes and the melody tell them.
+
+        Parameters
+        ----------
+        melody : Tensor [shape=(batch, plane, bar, step, pitch)]
+            One note at a time, of any number of bars.
+        asked : Tensor, optional [shape=(batch, ...)]
+            As in `sample`.
+        generator : torch.Generator, optional
+            Draws the latents.
+
+        Returns
+        -------
+        rolls : Tensor [shape=(batch, plane, track, bar, step, pitch)]
+            Booleans, the melody included.
+        surprise : Tensor [shape=(batch,)]
+            How unlikely the melody stays, in nats: the less, the better it and the other voices are of one mind.
+
+        Taught in: notebooks/10-our-model.ipynb
+        """
+        line = melody.flatten(2, 3)  # (batch, plane, time, pitch)
+        z = self.latent(len(melody), melody.shape[2], generator).to(melody)
+        asked = self.wishes(z) if asked is None else asked
+        others = line.new_zeros(*line.shape[:2], self.n_tracks - 1, *line.shape[2:])
+        given, is_given = torch.cat([line.unsqueeze(2), others], 2), line.new_zeros(len(line), self.n_tracks)
+        is_given[:, 0] = 1
+        # Two steps away from `z`: one of what all bars of a clip share, and one of each bar.
+        shared, own = (torch.zeros_like(part, requires_grad=True) for part in (z[:, :1], z))
+        half = torch.arange(self.n_latent, device=z.device) < self.n_latent // 2
+        optimizer = torch.optim.Adam([shared, own], FITTING_RATE)
+
+        def codes() -> Tensor:
+            return self.codes(z + torch.where(half, shared, own), asked)
+
+        for step in range(FITTING):
+            with torch.enable_grad():
+                made = codes()
+                if step % LISTEN_EVERY == 0:
+                    sung = self.decoder.sing(made, given, is_given)[:, 0]
+                scores, hold = self.decoder(made, sung, 1)
+                of_pitch, of_begin = _surprise(scores, hold, *given[:, :, :1].unbind(1))
+                surprise = (of_pitch.sum((1, 2)) + of_begin.sum((1, 2))).detach()
+                away = shared[..., half].square().sum() + own[..., ~half].square().sum()
+                loss = of_pitch.sum() + of_begin.sum() + TETHER / 2 * away
+                shared.grad, own.grad = torch.autograd.grad(loss, [shared, own])
+            optimizer.step()
+        with torch.no_grad():
+            rolls = self.decoder.sing(codes(), given, is_given)
+        return rolls.unflatten(3, (-1, self.n_steps)) > 0.5, surprise
+
+
+def _surprise(scores: Tensor, hold: Tensor, sounding: Tensor, onset: Tensor) -> tuple[Tensor, Tensor]:
+    """How unlikely the choices of planes ``(batch, track, time, pitch)`` are, in nats: of pitches ``(batch, track,
+    time)``, as far as they are heard, and of beginnings ``(batch, track, time - 1)``.
+    """
+    pitch, begin = _choices(sounding, onset)
+    # What comes before the first step nobody knows: there all voices begin.
+    weight = pad(begin[..., 1:], (1, 0), value=1.0).clamp(min=UNHEARD)
+    of_pitch = cross_entropy(scores.movedim(-1, 1), pitch, reduction="none") * weight
+    return of_pitch, binary_cross_entropy_with_logits(-hold, begin, reduction="none")[..., 1:]
 
 
 def unmixed(device: str) -> AbstractContextManager[object]:

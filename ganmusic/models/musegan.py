@@ -354,6 +354,21 @@ class MuseGANAccompanist(nn.Module):
         """Rolls of booleans; a given track is one as in `forward`, or, if there is none, a remembered one."""
         return self._with(self.band.sample, z, asked).bool()
 
+    @torch.no_grad()
+    def accompany(
+        self, melody: Tensor, asked: None = None, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Accompany melodies of any number of bars ``(batch, plane, bar, step, pitch)``, clip by clip.
+
+        Returns rolls of booleans ``(batch, plane, track, bar, step, pitch)``, and for each of them a 0: this network
+        does not know how well it has done. Nothing can be `asked` of it.
+        """
+        n, n_bars = len(melody), melody.shape[2]
+        clips = pad(melody, (0, 0, 0, 0, 0, -n_bars % self.n_bars)).unflatten(2, (-1, self.n_bars)).transpose(1, 2)
+        rolls = self.sample(self.latent(n * clips.shape[1], generator), clips.flatten(0, 1))
+        whole = rolls.unflatten(0, (n, -1)).permute(0, 2, 3, 1, 4, 5, 6).flatten(3, 4)
+        return whole[:, :, :, :n_bars], melody.new_zeros(n)
+
     def _with(self, draw: Callable[[Tensor, Sequence[Tensor]], Tensor], z: Tensor, asked: Tensor | None) -> Tensor:
         asked = (self.examples.take(len(z)) if asked is None else asked).to(z)
         wanted = (len(z), 2, self.n_bars, self.n_steps, self.n_pitches)

@@ -1,0 +1,215 @@
+"""Accompaniment: voices that sing to a given melody."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from ganmusic import midi, recipes
+from ganmusic.cli import main
+from ganmusic.keys import estimate_key
+from ganmusic.metrics import evaluate
+from ganmusic.models import choir as choir_module
+from ganmusic.models.choir import ChoirGenerator
+from ganmusic.models.musegan import MuseGANAccompanist
+from ganmusic.pianoroll import Grid, Note, Piece, Roll, Track, transpose
+from ganmusic.sample import Composer, accompany, load_generator, to_roll
+
+VOICES = ("soprano", "alto", "tenor", "bass")
+
+
+def tune(text, up=0, **options):
+    """A melody of notes such as E4: a letter of C major and steps; a dash rests."""
+    pitches = dict(zip("CDEFGABc", (60, 62, 64, 65, 67, 69, 71, 72), strict=True))
+    notes, now = [], 0
+    for name, *steps in text.split():
+        duration = int("".join(steps))
+        if name != "-":
+            notes.append(Note(now, duration, pitches[name] + up))
+        now += duration
+    return Piece((Track("tune", tuple(notes)),), **options)
+
+
+ODE = "E4 E4 F4 G4 G4 F4 E4 D4 C4 C4 D4 E4 E6 D2 D8 E4 E4 F4 G4 G4 F4 E4 D4 C4 C4 D4 E4 D6 C2 C8"
+
+
+@pytest.fixture
+def composer(monkeypatch):
+    """A small choir that has learned nothing."""
+    monkeypatch.setattr(choir_module, "FITTING", 20)
+    torch.manual_seed(0)
+    generator = ChoirGenerator(n_latent=8, n_codes=6, channels=(16, 16, 8), hidden=16).eval().requires_grad_(False)
+    for voice in generator.decoder.voices:  # which would else hold their first notes to the end
+        voice[-1].bias.data = torch.randn_like(voice[-1].bias)
+    rows = torch.zeros(100, generator.examples.rows.shape[1])
+    rows[:, :3] = torch.tensor([0.0, 15.0, 26.0]) + torch.linspace(-1, 1, 100)[:, None] * torch.tensor([0.05, 5, 6])
+    generator.examples.keep(rows)
+    return Composer(generator, Grid(), VOICES, (48,) * 4, {"recipe": "choir", "model": "choir"})
+
+
+@pytest.fixture
+def band():
+    """A small accompanist of the alto that has learned nothing."""
+    torch.manual_seed(0)
+    sizes = {"n_noise": 4, "channels": (16, 12, 8, 6, 4), "n_told": 3}
+    generator = MuseGANAccompanist(given=1, monophonic=True, **sizes).eval().requires_grad_(False)
+    return Composer(generator, Grid(), VOICES, (48,) * 4, {"recipe": "accompanist", "model": "musegan_accompanist"})
+
+
+@pytest.mark.parametrize("up", [0, -5, 6, 12])
+def test_the_melody_stays_as_it_is(composer, up):
+    melody = tune(ODE, up, tempo=77.0, title="Ode")
+    piece = accompany(melody, run=composer)
+    assert piece.tracks[0].notes == melody.tracks[0].notes
+    assert [track.name for track in piece.tracks] == list(VOICES)
+    assert (piece.tempo, piece.end, piece.title) == (77.0, melody.end, "Ode, accompanied by choir, seed 0")
+    assert all(track.notes for track in piece.tracks)
+
+
+def test_the_last_chord_is_held_to_the_end_of_the_melody(composer):
+    piece = accompany(tune("C4 D4 E8 F4 G4 E4 C10", tempo=90.0), run=composer)
+    assert piece.end == 38
+    assert all(note.onset <= 28 for track in piece.tracks for note in track.notes)
+    for track in piece.tracks:
+        assert track.notes[-1].end == 38 or track.notes[-1].end <= 28  # held, or it rests there
+    assert sum(track.notes[-1].end == 38 for track in piece.tracks) >= 2
+
+
+def test_the_seed_and_the_wishes_decide_the_voices(composer):
+    melody = tune(ODE)
+    one = accompany(melody, 1, composer)
+    assert accompany(melody, 1, composer) == one
+    assert accompany(melody, 2, composer).tracks[1:] != one.tracks[1:]
+    assert accompany(melody, 1, composer, density=12).tracks[1:] != one.tracks[1:]
+
+
+def test_a_transposed_melody_is_accompanied_transposed(composer):
+    one, other = (accompany(tune(ODE, up), run=composer) for up in (0, 3))
+    assert [track.notes for track in transpose(one, 3).tracks] == [track.notes for track in other.tracks]
+
+
+def test_the_choir_comes_to_agree_with_the_melody(composer, monkeypatch):
+    """The longer it listens the less the melody surprises it."""
+    planes = composer.check_melody(tune(ODE))[0].expand(4, -1, -1, -1, -1)
+    surprise = []
+    for steps in (1, 60):
+        monkeypatch.setattr(choir_module, "FITTING", steps)
+        rolls, nats = composer.generator.accompany(planes, generator=torch.Generator().manual_seed(0))
+        assert rolls.shape == (4, 2, 4, 8, 16, 48)
+        assert torch.equal(rolls[:, :, 0].float(), planes)
+        surprise.append(nats)
+    assert (surprise[1] < 0.9 * surprise[0]).all()
+
+
+def test_what_agrees_best_is_kept(composer):
+    """Where any ending will do."""
+    anywhere = replace(composer, card={**composer.card, "data": {"normalise_key": False}})
+    melody = tune(ODE)
+    planes = anywhere.check_melody(melody)[0].expand(16, -1, -1, -1, -1)
+    rolls, nats = anywhere.generator.accompany(planes, generator=torch.Generator().manual_seed(5))
+    best = anywhere.piece(Roll(*(plane[nats.argmin()] for plane in to_roll(rolls))))
+    kept = accompany(melody, 5, anywhere)
+    for one, other in zip(best.tracks, kept.tracks, strict=True):
+        assert [note for note in one.notes if note.end <= 112] == [note for note in other.notes if note.end <= 112]
+
+
+def test_a_band_accompanies_melodies_of_any_length(band):
+    for text in ("C4 D4 E8", ODE, f"{ODE} C16"):
+        melody = tune(text)
+        piece = accompany(melody, run=band)
+        assert piece.tracks[1].notes == melody.tracks[0].notes
+        assert piece.end == melody.end
+    planes = band.check_melody(melody)[0].expand(2, -1, -1, -1, -1)
+    rolls, _ = band.generator.accompany(planes, generator=torch.Generator().manual_seed(0))
+    z = band.generator.latent(6, torch.Generator().manual_seed(0))
+    # Its first four bars and its last: clips of their own.
+    first, last = planes[:, :, :4], torch.cat([planes[:, :, 8:], torch.zeros(2, 2, 3, 16, 48)], 2)
+    assert torch.equal(band.generator.sample(z[[0, 3]], first), rolls[:, :, :, :4])
+    assert torch.equal(band.generator.sample(z[[2, 5]], last)[:, :, :, :1], rolls[:, :, :, 8:])
+
+
+@pytest.mark.parametrize(
+    ("melody", "says"),
+    [
+        (Piece((Track("a", ()),)), "one track with notes, and here are 0"),
+        (Piece((Track("a", (Note(0, 4, 60),)), Track("", (Note(0, 4, 60),)))), r"here are 2, a, \(no name\)"),
+        (Piece((Track("kit", (Note(0, 4, 40),), is_drum=True),)), "here are 0"),
+        (tune("C4", grid=Grid(12, 3)), "bars of 12 steps and 3 beats does not fit this network, which has bars of 16"),
+        (Piece((Track("a", (Note(0, 4, 60), Note(0, 4, 64))),)), "the melody has several notes at a time"),
+        (Piece((Track("a", (Note(0, 4, 36), Note(4, 4, 96))),), Grid(low=36, n_pitches=72)), "from 36 to 96"),
+    ],
+)
+def test_melodies_that_do_not_fit_are_refused(composer, melody, says):
+    with pytest.raises(ValueError, match=says):
+        accompany(melody, run=composer)
+
+
+def test_what_cannot_be_done_is_said(composer, band):
+    melody = tune(ODE)
+    with pytest.raises(ValueError, match="'convnet', accompanies no melody; one of choir, musegan_accompanist does"):
+        accompany(melody, run="chorales")
+    with pytest.raises(ValueError, match="'musegan_accompanist', cannot be told"):
+        accompany(melody, run=band, mode="minor")
+    with pytest.raises(ValueError, match=r"is 10\.1 to 19\.9, not 50"):
+        accompany(melody, run=composer, density=50)
+    with pytest.raises(ValueError, match="at least 1 candidate"):
+        accompany(melody, run=composer, candidates=0)
+
+
+def test_the_command_accompanies_a_file(composer, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("ganmusic.sample.load_generator", lambda run: composer)
+    midi.write(tune(ODE, 2), tmp_path / "ode.mid")
+    arguments = ["compose", str(tmp_path / "four.mid"), "--melody", str(tmp_path / "ode.mid"), "--density", "13"]
+    assert main(arguments) == 0
+    piece = midi.read(tmp_path / "four.mid")
+    assert piece.tracks[0].notes == tune(ODE, 2).tracks[0].notes
+    assert len(piece.tracks) == 4
+    capsys.readouterr()
+    for more, says in (
+        (["--key", "C"], "--key does not go with --melody"),
+        (["--bars", "4"], "--bars does not go with --melody"),
+        (["--after", str(tmp_path / "ode.mid")], "--melody does not go with --after"),
+        (["--density", "3", "--count", "2"], "10.1 to 19.9"),
+        (["--melody", str(tmp_path / "none.mid")], "none.mid"),
+    ):
+        assert main([*arguments, *more]) == 1
+        assert says in capsys.readouterr().err
+    midi.write(Piece((Track("long", (Note(16_000, 4, 60),)),)), tmp_path / "long.mid")
+    assert main([*arguments[:2], "--melody", str(tmp_path / "long.mid")]) == 1
+    assert "has 1,001 bars, and at most 1,000" in capsys.readouterr().err
+    assert not (tmp_path / "four").exists()
+
+
+def test_the_command_says_when_a_band_plays_to_what_it_remembers(band, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("ganmusic.sample.load_generator", lambda run: band)
+    band.generator.examples.keep(torch.ones(1, 2, 4, 16, 48))
+    assert main(["compose", str(tmp_path / "a.mid")]) == 0
+    assert "without --melody, this network accompanies melodies from its training" in capsys.readouterr().err
+
+
+# The weights that come with the package -------------------------------------------------------------
+
+
+def test_the_shipped_choir_harmonises_a_tune_that_it_does_not_know():
+    piece = accompany(tune(ODE, 7), run="choir")
+    assert str(estimate_key(piece)) == "G major"
+    last = sorted(track.notes[-1].pitch % 12 for track in piece.tracks)
+    assert set(last) <= {7, 11, 2}  # G, B, D
+    assert piece.tracks[3].notes[-1].pitch % 12 in {7, 11}
+
+
+def test_the_shipped_choir_sings_to_unseen_sopranos_nearly_as_bach_does():
+    """Bach's own lower voices make triads on 73 % of the beats, those of other chorales on 29 %."""
+    data = recipes.held_out("chorales", "test", 4)
+    bach = torch.from_numpy(np.stack(data.roll, 1))[:40].float()
+    rolls, _ = load_generator("choir").generator.accompany(bach[:, :, 0], None, torch.Generator().manual_seed(0))
+    strangers = torch.cat([bach[:, :, :1], bach.roll(20, 0)[:, :, 1:]], 2)
+    theirs, ours, others = (evaluate(to_roll(each), data.grid) for each in (bach, rolls, strangers))
+    for name in ("triads_on_beats", "consonant_pairs"):
+        high, middle, low = (np.nanmean(each[name]) for each in (theirs, ours, others))
+        assert low + 0.6 * (high - low) < middle < high + 0.02
+    for name in ("parallel_fifths", "parallel_octaves"):
+        assert np.nanmean(ours[name]) < 0.08 < np.nanmean(others[name])
