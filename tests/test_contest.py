@@ -204,6 +204,28 @@ def test_an_update_costs_what_the_book_says():
     assert costs["choir"][0] / costs["musegan_small"][0] < 0.5
 
 
+def whole():
+    """The finished runs of equal cost of each recipe that has run with every seed."""
+    runs = json.loads(page.RESULTS.read_text(encoding="utf-8"))["runs"].values()
+    equal = [run for run in runs if run["minutes"] == contest.MINUTES]
+    by_recipe = {name: [run for run in equal if run["recipe"] == name] for name in contest.TITLES}
+    return {name: found for name, found in by_recipe.items() if len(found) == len(contest.SEEDS)}
+
+
+@pytest.mark.parametrize("name", whole())
+def test_recipes_say_how_they_did(name):
+    distances = [run["values"]["frechet_distance"] for run in whole()[name]]
+    mean, low, high = (round(value) for value in (sum(distances) / len(distances), min(distances), max(distances)))
+    (updates,) = {run["updates"] for run in whole()[name]}
+    assert recipes._in_the_contest(updates, mean, low, high) in recipes.RECIPES[name].description
+
+
+def test_the_book_says_what_held_out_music_has():
+    rows = json.loads(page.SCOREBOARD.read_text(encoding="utf-8"))["rows"]
+    (real,) = (row["real"] for row in rows if row["name"] == "frechet_distance")
+    assert f"held-out Bach has {round(real)}." in recipes._in_the_contest(1, 2, 1, 3)
+
+
 def test_everything_that_takes_part_is_a_recipe_for_chorales():
     assert all(recipes.RECIPES[name].corpus == "chorales" for name in contest.TITLES)
     names = [each.name for each in contest.runs()]

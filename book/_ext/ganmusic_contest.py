@@ -14,8 +14,9 @@ from typing import Any, ClassVar
 from docutils import nodes
 from docutils.parsers.rst import directives
 from ganmusic_scoreboard import RESULTS as SCOREBOARD
-from ganmusic_scoreboard import number, table, words
+from ganmusic_scoreboard import cell, number, table, words
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
@@ -59,14 +60,17 @@ def curves(contest: dict[str, Any]) -> str:
     ax.text(1, bach, "Bach's own, the test split", va="top", fontsize=9)
     said.append(f"the chorales of the test split have {number(bach)}")
     ax.set(xscale="log", yscale="log", xlabel="minutes of one core", ylabel="Fréchet distance to validation music")
-    ax.set_xticks([1, 2, 5, 10, 20], labels=["1", "2", "5", "10", "20"])
+    for axis, marks in ((ax.xaxis, (1, 2, 5, 10, 20)), (ax.yaxis, (10, 20, 50, 100, 200, 500))):
+        axis.set_ticks(marks, labels=[str(mark) for mark in marks])
+        axis.set_minor_locator(NullLocator())
     ax.grid(axis="y", color="0.9")
     ax.legend(fontsize=8, frameon=False)
     ax.spines[["top", "right"]].set_visible(False)
     text = io.StringIO()
     figure.savefig(text, format="svg")
     alt = f"Curves of distance against minutes of one core, both on logarithmic axes: {'; '.join(said)}."
-    return f'<figure role="img" aria-label="{escape(alt)}">{text.getvalue()[text.getvalue().index("<svg"):]}</figure>'
+    svg = text.getvalue()[text.getvalue().index("<svg") :].replace("<svg", '<svg style="max-width:100%;height:auto"', 1)
+    return f'<figure role="img" aria-label="{escape(alt)}">{svg}</figure>'
 
 
 def standing(contest: dict[str, Any], rows: dict[str, dict[str, Any]]) -> str:
@@ -78,16 +82,14 @@ def standing(contest: dict[str, Any], rows: dict[str, dict[str, Any]]) -> str:
     for title, runs in by_model(contest).items():
         cells = ""
         for name in COLUMNS:
-            values = [run["values"][name] for run in runs if run["values"][name] is not None]
-            tick = ' <span aria-label="passes">✓</span>' if all(run["passed"][name] for run in runs) else ""
-            spread = f"<br><small>{number(min(values))} to {number(max(values))}</small>" if len(values) > 1 else ""
-            cells += f"<td>{number(mean(values))}{tick}{spread}</td>" if values else "<td>–</td>"
+            cells += cell([run["values"][name] for run in runs], [run["passed"][name] for run in runs])
         update, lesson = (1000 * seconds for seconds in contest["costs"][runs[0]["recipe"]])
         cost = f"{update:.0f}" + (f"<br><small>and {lesson:.0f} a lesson</small>" if lesson else "")
         body.append(f'<tr><th scope="row">{escape(title)}</th><td>{len(runs)}</td><td>{cost}</td>{cells}</tr>')
     head = ["", "seeds", "ms an update", *(words(name) for name in COLUMNS)]
     minutes = contest["facts"]["minutes"]
-    return table(head, body, f"After {minutes} minutes of one core: means over seeds, smallest and largest below")
+    means = "means over the seeds that have run, smallest and largest below"
+    return table(head, body, f"After {minutes} minutes of one core: {means}")
 
 
 def clips(contest: dict[str, Any]) -> str:
