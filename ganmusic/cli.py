@@ -30,6 +30,7 @@ SUFFIXES = (
 """Endings of the files that ``ganmusic compose`` writes: notes, sound, picture."""
 
 _MAX_BARS = 1000
+_MAX_MELODY = 250
 _MAX_COUNT = 999
 _DEVICES = ("cpu", "cuda", "mps")
 _PRECISIONS = ("float32", "bfloat16")
@@ -184,7 +185,9 @@ def _parser() -> argparse.ArgumentParser:
         "--melody",
         type=Path,
         metavar="FILE",
-        help="MIDI or MusicXML file of a melody to accompany: OUT has it as its first voice, in its own key and length",
+        help="MIDI or MusicXML file of a melody to accompany, in sixteenths and at one tempo: OUT has it as its first "
+        f"voice, in its own length, at most {_MAX_MELODY} bars; takes half a second a bar; --key says its key, if it "
+        "is not to be guessed",
     )
     compose.add_argument(
         "--count",
@@ -485,41 +488,39 @@ def _compose(options: argparse.Namespace) -> None:
     from ganmusic import audio, midi, sample
     from ganmusic.player import Clip
 
+    told = {name: getattr(options, name) for name in ("mode", "density", "register")}
     for given, others, why in (
-        ("after", ("key", "chords", "melody"), "which goes on in the music's own key"),
-        ("melody", ("key", "chords", "bars"), "which says the key, the harmony and the length itself"),
+        ("after", ("key", "chords", "melody"), "which goes on in the music's own key, with all of its voices"),
+        ("melody", ("chords", "bars", *told), "which decides that itself"),
     ):
         for name in others:
             if getattr(options, given) is not None and getattr(options, name) is not None:
                 raise ValueError(f"--{name} does not go with --{given}, {why}")
+    for given in (options.after, options.melody):
+        if given is not None and out.exists() and given.exists() and out.samefile(given):
+            raise ValueError(f"{out}: is the file to begin with, and would be overwritten")
     composer = sample.load_generator(options.run or ("midinet" if options.chords is not None else None))
-    told = {name: getattr(options, name) for name in ("mode", "density", "register")}
     home = None if options.key is None else composer.check_key(options.key)
     chords = [] if options.chords is None else composer.check_chords(options.chords)
     if chords and (rare := composer.unfamiliar(chords)):
-        print(
-            f"ganmusic: the network has hardly ever heard {', '.join(rare)} beside the other chords, and will not heed "
-            "them: the tunes that it learned from keep to the triads of their key",
-            file=sys.stderr,
+        _remark(
+            f"the network has hardly ever heard {', '.join(rare)} beside the other chords, and will not heed them: the "
+            "tunes that it learned from keep to the triads of their key"
         )
     before = None if options.after is None else midi.read(options.after)
-    melody = None if options.melody is None else midi.read(options.melody)
+    melody = None if options.melody is None else _read_melody(options, composer)
     n_bars = options.bars or getattr(composer.generator, "n_bars", len(chords) or 8)
-    if melody is not None:
-        n_bars = melody.n_bars
-        if n_bars > _MAX_BARS:
-            raise ValueError(f"{options.melody}: has {n_bars:,} bars, and at most {_MAX_BARS:,} are accompanied")
-        composer.asking(**told, moved=-composer.check_melody(melody)[2])
-    elif before is None:
+    if before is None and melody is None:
         composer.asking(**told, moved=composer.way_to(home, options.register) if home else 0)
         if composer.takes_melody and not composer.takes_wishes:
-            print("ganmusic: without --melody, this network accompanies melodies from its training", file=sys.stderr)
+            _remark("without --melody this network accompanies melodies that it remembers from its training")
     if out.suffix.lower().removeprefix(".") in audio.FORMATS:
-        seconds = n_bars * composer.grid.beats_per_bar * 60 / sample.TEMPO
+        seconds = n_bars * composer.grid.beats_per_bar * 60 / (before.tempo if before else sample.TEMPO)
+        seconds = melody.seconds if melody else seconds + (before.seconds if before else 0)
         if seconds > audio.MAX_SECONDS:
             raise ValueError(
-                f"{n_bars} bars last {seconds / 60:.0f} minutes, and at most {audio.MAX_SECONDS / 60:.0f} "
-                "can be played; as notes (.mid) they can be written"
+                f"{melody.n_bars if melody else n_bars} bars last {seconds / 60:.0f} minutes, and at most "
+                f"{audio.MAX_SECONDS / 60:.0f} can be played; as notes (.mid) they can be written"
             )
     if options.count > 1:
         folder.mkdir(exist_ok=True)
@@ -529,12 +530,35 @@ def _compose(options: argparse.Namespace) -> None:
         if before is not None:
             piece = sample.continue_piece(before, n_bars, seed, composer, **told)
         elif melody is not None:
-            piece = sample.accompany(melody, seed, composer, **told)
+            piece = sample.accompany(melody, seed, composer, key=options.key)
         else:
             wishes = {"key": options.key, "chords": options.chords, **told}
             piece = sample.compose(n_bars=n_bars, seed=seed, run=composer, **wishes)
         Clip(piece).save(path)
     print(out if len(paths) == 1 else f"{paths[0]} to {paths[-1].name}")
+
+
+def _read_melody(options: argparse.Namespace, composer: Any) -> Any:
+    """The melody that is to be accompanied, alone; what is not kept of the file, and its key, is said."""
+    from ganmusic import midi, quantise
+
+    music = midi.read_music(options.melody)
+    given = composer.check_melody(quantise.lay_on_grid(music, None, options.melody), options.key)
+    n_bars = given.piece.n_bars
+    if n_bars > _MAX_MELODY:
+        raise ValueError(f"{options.melody}: has {n_bars:,} bars, and at most {_MAX_MELODY} are accompanied")
+    if off := sum(quantise.off_grid(music)):
+        _remark(f"{off:.0%} of the notes in {options.melody} lie off sixteenths, and are moved to the nearest")
+    if len(music.tempos) > 1 or music.metre_changes:
+        _remark(f"{options.melody} changes its tempo or its metre; it is kept at one tempo, in bars of one length")
+    if given.key and not options.key and composer.normalised:
+        _remark(f"{options.melody} is taken to be in {given.key}; --key says so if it is in another")
+    return given.piece
+
+
+def _remark(text: str) -> None:
+    """Say something on the way, beside the output."""
+    print(f"ganmusic: {text}", file=sys.stderr)
 
 
 # evaluate -------------------------------------------------------------------------------------------

@@ -8,7 +8,9 @@ from __future__ import annotations
 import os
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,7 @@ __all__ = [
     "DEFAULT",
     "TEMPO",
     "Composer",
+    "Melody",
     "accompany",
     "compose",
     "continue_piece",
@@ -42,6 +45,28 @@ TEMPO = 80.0
 CHORDS = "C | Am | F | G | C | Am | G | C"
 #: Triads on which a piece in the common key may end, by mode, the tonic first: C major and A minor.
 TONIC_TRIADS = {"major": (0, 4, 7), "minor": (9, 0, 4)}
+
+
+@dataclass(frozen=True)
+class Melody:
+    """A melody as a network is given it.
+
+    Parameters
+    ----------
+    piece : Piece
+        The melody alone, as it sounds.
+    key : Key or None
+        The one that it is in, if that can be told.
+    planes : Tensor [shape=(plane, bar, step, pitch)]
+        Where it lies in the common key, on the network's grid.
+    shift : int
+        Semitones that move it there.
+    """
+
+    piece: Piece
+    key: Key | None
+    planes: Tensor
+    shift: int
 
 
 @dataclass(frozen=True)
@@ -134,35 +159,27 @@ class Composer:
             raise ValueError("this network takes no chords; a MidiNet does, such as the shipped one, 'midinet'")
         return chords
 
-    def check_melody(self, melody: Piece) -> tuple[Tensor, Key | None, int]:
-        """Read a melody that is to be accompanied (see `ganmusic.sample.accompany`).
-
-        Returns
-        -------
-        planes : Tensor [shape=(plane, bar, step, pitch)]
-            Where it lies in the common key, on the network's grid.
-        key : Key or None
-            The one that it is in, if that can be told.
-        shift : int
-            Semitones that move it to the common key.
+    def check_melody(self, melody: Piece, key: str | None = None) -> Melody:
+        """Read a melody that is to be accompanied (see `accompany`).
 
         Raises
         ------
         ValueError
-            If it does not fit, or the network accompanies none.
+            If it does not fit, the network accompanies none, or the key is none or cannot be named.
         """
         if not self.takes_melody:
-            takes = ", ".join(name for name, (generator, _) in MODELS.items() if hasattr(generator, "accompany"))
-            model = self.card["model"]
-            raise ValueError(f"this network, of the model {model!r}, accompanies no melody; one of {takes} does")
-        grids = (f"bars of {each.n_steps} steps and {each.beats_per_bar} beats" for each in (melody.grid, self.grid))
-        theirs, ours = grids
+            raise ValueError("this network accompanies no melody; a choir does, such as the shipped one, 'choir'")
+        grids = (melody.grid, self.grid)
+        theirs, ours = (f"bars of {each.n_steps} steps and {each.beats_per_bar} beats" for each in grids)
         if theirs != ours:
             raise ValueError(f"a melody in {theirs} does not fit this network, which has {ours}")
-        alone = replace(melody, tracks=(_line(melody),))
-        key = _key_of(alone)
-        planes, shift = _at_home(self, alone, key, "the melody")
-        return planes[:, 0], key, shift
+        voice = int(self.generator.melody_track)  # type: ignore[arg-type]
+        if not self.pitched[voice]:
+            raise ValueError(f"this network would put the melody on {self.names[voice]!r}, and that is drums")
+        alone = replace(melody, tracks=(_melody_track(melody, self.names[voice]),))
+        home = _key_of(alone) if key is None else self.check_key(key)
+        planes, shift = _at_home(self, alone, home, "the melody", float(self.generator.melody_height))  # type: ignore[arg-type]
+        return Melody(alone, home, planes[:, 0], shift)
 
     def unfamiliar(self, chords: Collection[Chord]) -> list[str]:
         """Those of some chords that the network has hardly ever heard, by name: it will not heed them.
@@ -486,25 +503,26 @@ def accompany(
     seed: int = 0,
     run: str | os.PathLike[str] | Composer | None = None,
     *,
-    mode: str | None = None,
-    density: float | None = None,
-    register: float | None = None,
-    candidates: int = 16,
+    key: str | None = None,
+    candidates: int = 8,
 ) -> Piece:
     """Write the other voices to a melody, which stays as it is, note for note.
 
     The generator sings to the melody `candidates` times. Kept is, of those that are on the tonic triad when the
-    melody's last note begins (else of all), the one in which melody and voices agree best, as the generator hears it;
-    that chord is held to the end of the melody.
+    melody's last note begins (else of all), the one in which melody and voices agree best, as the generator hears it.
+    The voices begin with the melody, and hold that chord to its end.
 
     Parameters
     ----------
     melody : Piece
-        On the network's metre; one track of it has notes, one at a time. The key is that of its labels, or the one that
-        `ganmusic.keys.estimate_key` finds. What the first voice of the network would sing suits it best: of chorales, a
-        soprano's notes.
-    seed, run, mode, density, register, candidates
-        See `compose`.
+        On the network's metre. Its melody is the one track with notes, or the one called 'melody' or as the network
+        calls the track that it puts it on; of notes that overlap the earlier ends. It is sung in the octave in which
+        that voice of the network is at home, and comes out in its own.
+    seed, run, candidates
+        See `compose`. Time grows with the candidates and with the length: half a second a bar.
+    key : str, optional
+        The key that the melody is in, as `ganmusic.keys.parse_key` reads it; by default that of its labels, or the one
+        that `ganmusic.keys.estimate_key` finds.
 
     Returns
     -------
@@ -514,8 +532,8 @@ def accompany(
     Raises
     ------
     ValueError
-        If the melody does not fit the network, the network can be given none, or something else is asked of it that it
-        cannot do.
+        If the melody does not fit the network, the network can be given none, the key is none, `candidates` is not
+        positive, or the voices would leave MIDI's pitches.
     CheckpointError
         If the run cannot be loaded.
 
@@ -524,34 +542,45 @@ def accompany(
     composer = run if isinstance(run, Composer) else load_generator(run)
     if candidates < 1:
         raise ValueError(f"a piece is chosen from at least 1 candidate, not {candidates}")
-    planes, key, shift = composer.check_melody(melody)
-    wishes = composer.asking(mode, density, register, moved=-shift)
-    rolls, surprise = composer.generator.accompany(  # type: ignore[operator]
-        planes.expand(candidates, *planes.shape),
-        None if wishes is None else wishes.expand(candidates, -1),
-        torch.Generator().manual_seed(seed),
-    )
-    sounding, onset = rolls.flatten(3, 4).numpy()[surprise.argsort(stable=True).numpy()].swapaxes(0, 1)
-    pitched, last = np.array(composer.pitched), max(note.onset for note in _line(melody).notes)
-    modes = [] if not composer.normalised else [key.mode] if key else list(TONIC_TRIADS)
+    given = composer.check_melody(melody, key)
+    several, chance = given.planes.expand(candidates, *given.planes.shape), torch.Generator().manual_seed(seed)
+    rolls, surprise = composer.generator.accompany(several, chance)  # type: ignore[operator]
+    best = surprise.argsort(stable=True)
+    sounding, onset = rolls[best].flatten(3, 4).numpy().swapaxes(0, 1)  # (candidate, track, time, pitch)
+    notes = given.piece.tracks[0].notes
+    first, last, end = notes[0].onset, notes[-1].onset, notes[-1].end
+    pitched = np.array(composer.pitched)
+    modes = [] if not composer.normalised else [given.key.mode] if given.key else list(TONIC_TRIADS)
     ends_well = comes_home(sounding[:, pitched, last].any(1), modes, composer.n_triad)
     kept = int(ends_well.argmax())  # the first of all, where none does
-    # As long as the melody: the voices hold what they sing to its last note, and are silent after it.
-    sounding, onset, end = sounding[kept], onset[kept], melody.end
+    sounding, onset = sounding[kept], onset[kept]
     sounding[pitched, last:end], onset[pitched, last + 1 :] = sounding[pitched, last : last + 1], False
-    sounding[:, end:], onset[:, end:] = False, False
-    made = composer.piece(Roll(*(plane.reshape(len(plane), *planes.shape[1:]) for plane in (sounding, onset))))
+    for plane in (sounding, onset):
+        plane[:, :first] = plane[:, end:] = False
+    made = composer.piece(Roll(*(plane.reshape(len(plane), *given.planes.shape[1:]) for plane in (sounding, onset))))
     title = f"{melody.title or 'a melody'}, accompanied by {_learned(composer.card)}, seed {seed}"
-    return _widened(replace(transpose(made, -shift), tempo=melody.tempo, pickup=melody.pickup, title=title))
+    whole = _widened(transpose(made, -given.shift))
+    return replace(whole, title=title, tempo=melody.tempo, pickup=melody.pickup, labels=melody.labels)
 
 
-def _line(piece: Piece) -> Track:
-    """The only track of a piece that has notes."""
+def _melody_track(piece: Piece, voice: str) -> Track:
+    """The track of a piece that is its melody: one note at a time, of notes that overlap the earlier cut short."""
     tracks = [track for track in piece.tracks if track.notes and not track.is_drum]
-    if len(tracks) != 1:
-        named = f", {', '.join(track.name or '(no name)' for track in tracks)}" if tracks else ""
-        raise ValueError(f"a melody is one track with notes, and here are {len(tracks)}{named}")
-    return tracks[0]
+    called = [track for track in tracks if track.name.casefold() in ("melody", voice.casefold())]
+    if len(tracks) != 1 and len(called) != 1:
+        raise ValueError(
+            f"a melody is one track with notes, or the one called 'melody' or {voice!r}; here are {len(tracks)} with "
+            f"notes, and {len(called)} called so"
+        )
+    track = called[0] if len(called) == 1 else tracks[0]
+    notes = sorted(track.notes)
+    for one, other in pairwise(notes):
+        if one.onset == other.onset:
+            bar = one.onset // piece.grid.n_steps + 1
+            raise ValueError(f"a melody is one note at a time, and in bar {bar} two begin on one sixteenth of the grid")
+    ends = [*(note.onset for note in notes[1:]), notes[-1].end]
+    cut = (note._replace(duration=min(note.end, end) - note.onset) for note, end in zip(notes, ends, strict=True))
+    return replace(track, notes=tuple(cut))
 
 
 def _last_bar(composer: Composer, piece: Piece) -> tuple[Tensor, int]:
@@ -575,9 +604,11 @@ def _key_of(piece: Piece) -> Key | None:
     return Key(piece.labels["tonic"], piece.labels["mode"]) if labelled else estimate_key(piece)
 
 
-def _at_home(composer: Composer, piece: Piece, key: Key | None, what: str) -> tuple[Tensor, int]:
-    """A piece on a network's grid, in the common key, ``(plane, track, bar, step, pitch)``; what moves it there: the
-    shortest way on which all notes lie within the grid.
+def _at_home(
+    composer: Composer, piece: Piece, key: Key | None, what: str, height: float | None = None
+) -> tuple[Tensor, int]:
+    """A piece on a network's grid, in the common key, ``(plane, track, bar, step, pitch)``, and what moves it there: of
+    the ways on which all notes lie within the grid the shortest, or the one to the mean pitch that is nearest a height.
 
     Raises
     ------
@@ -587,14 +618,15 @@ def _at_home(composer: Composer, piece: Piece, key: Key | None, what: str) -> tu
     grid = composer.grid
     up = (TONIC_TRIADS[key.mode][0] - key.tonic) % 12 if key and composer.normalised else 0
     pitches = [note.pitch for track in piece.tracks for note in track.notes]
-    for shift in sorted((up - 12, up, up + 12), key=abs):
-        if all(grid.low <= pitch + shift < grid.high for pitch in pitches):
-            break
-    else:
+    fits = [up + 12 * octave for octave in range(-11, 11)]
+    fits = [shift for shift in fits if grid.low <= min(pitches) + shift and max(pitches) + shift < grid.high]
+    if not fits:
         raise ValueError(
             f"{what} reaches from {min(pitches)} to {max(pitches)}, and in no octave does it lie within this "
             f"network's pitches, {grid.low} to {grid.high - 1}"
         )
+    goal = 0 if height is None else grid.low + height - fmean(pitches)
+    shift = min(fits, key=lambda shift: abs(shift - goal))
     planes = np.stack(piece_to_roll(transpose(replace(piece, grid=replace(grid, low=0, n_pitches=132)), shift)))
     planes = planes[..., grid.low : grid.high]
     if (planes[0].sum(-1) > 1).any():

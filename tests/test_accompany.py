@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import symusic
 import torch
 
 from ganmusic import midi, recipes
 from ganmusic.cli import main
-from ganmusic.keys import estimate_key
+from ganmusic.keys import Key, estimate_key
 from ganmusic.metrics import evaluate
 from ganmusic.models import choir as choir_module
 from ganmusic.models.choir import ChoirGenerator
@@ -46,6 +47,7 @@ def composer(monkeypatch):
         voice[-1].bias.data = torch.randn_like(voice[-1].bias)
     rows = torch.zeros(100, generator.examples.rows.shape[1])
     rows[:, :3] = torch.tensor([0.0, 15.0, 26.0]) + torch.linspace(-1, 1, 100)[:, None] * torch.tensor([0.05, 5, 6])
+    rows[:, 7:23] = 30.0  # its sopranos sing F sharp
     generator.examples.keep(rows)
     return Composer(generator, Grid(), VOICES, (48,) * 4, {"recipe": "choir", "model": "choir"})
 
@@ -59,7 +61,7 @@ def band():
     return Composer(generator, Grid(), VOICES, (48,) * 4, {"recipe": "accompanist", "model": "musegan_accompanist"})
 
 
-@pytest.mark.parametrize("up", [0, -5, 6, 12])
+@pytest.mark.parametrize("up", [0, -5, 6, 12, -24, 31])
 def test_the_melody_stays_as_it_is(composer, up):
     melody = tune(ODE, up, tempo=77.0, title="Ode")
     piece = accompany(melody, run=composer)
@@ -78,12 +80,60 @@ def test_the_last_chord_is_held_to_the_end_of_the_melody(composer):
     assert sum(track.notes[-1].end == 38 for track in piece.tracks) >= 2
 
 
-def test_the_seed_and_the_wishes_decide_the_voices(composer):
+def test_the_seed_decides_the_voices(composer):
     melody = tune(ODE)
     one = accompany(melody, 1, composer)
     assert accompany(melody, 1, composer) == one
     assert accompany(melody, 2, composer).tracks[1:] != one.tracks[1:]
-    assert accompany(melody, 1, composer, density=12).tracks[1:] != one.tracks[1:]
+
+
+@pytest.mark.parametrize("suffix", [".mid", ".musicxml"])
+def test_the_voices_begin_with_an_upbeat(composer, suffix, tmp_path):
+    bar = tune("-12 G4 E4 D4 C8 E4 D4 G4 C4 C12")
+    melody = replace(bar, pickup=4)
+    piece = accompany(melody, run=composer)
+    assert piece.pickup == 4
+    assert min(note.onset for track in piece.tracks for note in track.notes) == 12
+    midi.write(piece, tmp_path / f"upbeat{suffix}")
+    again = midi.read(tmp_path / f"upbeat{suffix}")
+    assert again.pickup == 4
+    assert again.tracks[0].notes == melody.tracks[0].notes
+
+
+def test_the_melody_is_sung_where_its_voice_is_at_home(composer):
+    """The remembered sopranos lie around C5: 72."""
+    composer.generator.examples.rows[:, 7:23] = 36.0
+    for up in (-24, -12, 0, 12, 24):
+        given = composer.check_melody(tune(ODE, up))
+        mean = np.mean([note.pitch for note in given.piece.tracks[0].notes])
+        assert abs(mean + given.shift - 72) <= 6
+        assert given.shift == -up + (0 if mean + -up > 66 else 12)
+
+
+def test_the_key_can_be_said(composer):
+    melody = tune("A4 c4 B4 A4 E8 A8")
+    assert composer.check_melody(melody).key == Key(9, "minor")
+    assert composer.check_melody(melody, "C").key == Key(0, "major")
+    assert composer.check_melody(melody, "F").shift % 12 == 7
+    labelled = replace(melody, labels={"tonic": 5, "mode": "major"})
+    assert composer.check_melody(labelled).key == Key(5, "major")
+    assert accompany(labelled, run=composer).labels == labelled.labels
+    assert accompany(melody, run=composer).tracks != accompany(melody, run=composer, key="F").tracks
+
+
+def test_the_melody_of_several_tracks_is_found_by_its_name(composer):
+    line, other = tune(ODE).tracks[0], Track("chords", (Note(0, 16, 48), Note(0, 16, 52)))
+    for name in ("Melody", "soprano"):
+        piece = accompany(Piece((other, replace(line, name=name))), run=composer)
+        assert piece.tracks[0].notes == line.notes
+    drums = Track("kit", (Note(0, 4, 40), Note(16_000, 4, 40)), is_drum=True)
+    assert accompany(Piece((line, drums)), run=composer).end == line.notes[-1].end
+
+
+def test_notes_that_overlap_end_with_the_next(composer):
+    legato = Piece((Track("a", (Note(0, 6, 60), Note(4, 4, 62), Note(8, 20, 64), Note(12, 2, 65))),))
+    notes = accompany(legato, run=composer).tracks[0].notes
+    assert notes == (Note(0, 4, 60), Note(4, 4, 62), Note(8, 4, 64), Note(12, 2, 65))
 
 
 def test_a_transposed_melody_is_accompanied_transposed(composer):
@@ -93,7 +143,7 @@ def test_a_transposed_melody_is_accompanied_transposed(composer):
 
 def test_the_choir_comes_to_agree_with_the_melody(composer, monkeypatch):
     """The longer it listens the less the melody surprises it."""
-    planes = composer.check_melody(tune(ODE))[0].expand(4, -1, -1, -1, -1)
+    planes = composer.check_melody(tune(ODE)).planes.expand(4, -1, -1, -1, -1)
     surprise = []
     for steps in (1, 60):
         monkeypatch.setattr(choir_module, "FITTING", steps)
@@ -108,7 +158,7 @@ def test_what_agrees_best_is_kept(composer):
     """Where any ending will do."""
     anywhere = replace(composer, card={**composer.card, "data": {"normalise_key": False}})
     melody = tune(ODE)
-    planes = anywhere.check_melody(melody)[0].expand(16, -1, -1, -1, -1)
+    planes = anywhere.check_melody(melody).planes.expand(8, -1, -1, -1, -1)
     rolls, nats = anywhere.generator.accompany(planes, generator=torch.Generator().manual_seed(5))
     best = anywhere.piece(Roll(*(plane[nats.argmin()] for plane in to_roll(rolls))))
     kept = accompany(melody, 5, anywhere)
@@ -122,7 +172,7 @@ def test_a_band_accompanies_melodies_of_any_length(band):
         piece = accompany(melody, run=band)
         assert piece.tracks[1].notes == melody.tracks[0].notes
         assert piece.end == melody.end
-    planes = band.check_melody(melody)[0].expand(2, -1, -1, -1, -1)
+    planes = band.check_melody(melody).planes.expand(2, -1, -1, -1, -1)
     rolls, _ = band.generator.accompany(planes, generator=torch.Generator().manual_seed(0))
     z = band.generator.latent(6, torch.Generator().manual_seed(0))
     # Its first four bars and its last: clips of their own.
@@ -134,12 +184,21 @@ def test_a_band_accompanies_melodies_of_any_length(band):
 @pytest.mark.parametrize(
     ("melody", "says"),
     [
-        (Piece((Track("a", ()),)), "one track with notes, and here are 0"),
-        (Piece((Track("a", (Note(0, 4, 60),)), Track("", (Note(0, 4, 60),)))), r"here are 2, a, \(no name\)"),
-        (Piece((Track("kit", (Note(0, 4, 40),), is_drum=True),)), "here are 0"),
+        (Piece((Track("a", ()),)), "here are 0 with notes, and 0 called so"),
+        (
+            Piece((Track("a", (Note(0, 4, 60),)), Track("", (Note(0, 4, 60),)))),
+            "or the one called 'melody' or 'soprano'; here are 2 with notes, and 0 called so",
+        ),
+        (Piece((Track("kit", (Note(0, 4, 40),), is_drum=True),)), "here are 0 with"),
         (tune("C4", grid=Grid(12, 3)), "bars of 12 steps and 3 beats does not fit this network, which has bars of 16"),
-        (Piece((Track("a", (Note(0, 4, 60), Note(0, 4, 64))),)), "the melody has several notes at a time"),
-        (Piece((Track("a", (Note(0, 4, 36), Note(4, 4, 96))),), Grid(low=36, n_pitches=72)), "from 36 to 96"),
+        (
+            Piece((Track("a", (Note(0, 4, 60), Note(20, 4, 60), Note(20, 4, 64))),)),
+            "in bar 2 two begin on one sixteenth",
+        ),
+        (
+            Piece((Track("a", (Note(0, 4, 36), Note(4, 4, 96))),), Grid(low=36, n_pitches=72)),
+            "from 36 to 96, and in no octave",
+        ),
     ],
 )
 def test_melodies_that_do_not_fit_are_refused(composer, melody, says):
@@ -149,45 +208,77 @@ def test_melodies_that_do_not_fit_are_refused(composer, melody, says):
 
 def test_what_cannot_be_done_is_said(composer, band):
     melody = tune(ODE)
-    with pytest.raises(ValueError, match="'convnet', accompanies no melody; one of choir, musegan_accompanist does"):
+    with pytest.raises(ValueError, match="accompanies no melody; a choir does, such as the shipped one, 'choir'"):
         accompany(melody, run="chorales")
-    with pytest.raises(ValueError, match="'musegan_accompanist', cannot be told"):
-        accompany(melody, run=band, mode="minor")
-    with pytest.raises(ValueError, match=r"is 10\.1 to 19\.9, not 50"):
-        accompany(melody, run=composer, density=50)
     with pytest.raises(ValueError, match="at least 1 candidate"):
         accompany(melody, run=composer, candidates=0)
+    with pytest.raises(ValueError, match="'H minor'"):
+        accompany(melody, run=composer, key="H minor")
+    with pytest.raises(ValueError, match="put the melody on 'alto', and that is drums"):
+        accompany(melody, run=replace(band, drums=(False, True, False, False)))
+
+
+def test_a_band_is_at_home_where_what_it_remembers_lies(band):
+    assert band.generator.melody_height == 24.0
+    given = torch.zeros(1, 2, 4, 16, 48)
+    given[:, 0, :, :, 30] = given[:, 0, :, :8, 12] = 1
+    band.generator.examples.keep(given)
+    assert band.generator.melody_height == 24.0
+    assert band.check_melody(tune("C4 E4 G8")).shift == 0
 
 
 def test_the_command_accompanies_a_file(composer, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("ganmusic.sample.load_generator", lambda run: composer)
     midi.write(tune(ODE, 2), tmp_path / "ode.mid")
-    arguments = ["compose", str(tmp_path / "four.mid"), "--melody", str(tmp_path / "ode.mid"), "--density", "13"]
+    arguments = ["compose", str(tmp_path / "four.mid"), "--melody", str(tmp_path / "ode.mid")]
     assert main(arguments) == 0
+    assert f"{tmp_path / 'ode.mid'} is taken to be in D major; --key says so if it is" in capsys.readouterr().err
     piece = midi.read(tmp_path / "four.mid")
     assert piece.tracks[0].notes == tune(ODE, 2).tracks[0].notes
     assert len(piece.tracks) == 4
-    capsys.readouterr()
+    assert main([*arguments, "--key", "G"]) == 0
+    assert midi.read(tmp_path / "four.mid") != piece
+    assert capsys.readouterr().err == ""
     for more, says in (
-        (["--key", "C"], "--key does not go with --melody"),
+        (["--density", "13"], "--density does not go with --melody"),
         (["--bars", "4"], "--bars does not go with --melody"),
         (["--after", str(tmp_path / "ode.mid")], "--melody does not go with --after"),
-        (["--density", "3", "--count", "2"], "10.1 to 19.9"),
+        (["--key", "H", "--count", "2"], "'H'"),
         (["--melody", str(tmp_path / "none.mid")], "none.mid"),
+        (["--melody", str(tmp_path / "four.mid")], "four.mid: is the file to begin with, and would be overwritten"),
     ):
         assert main([*arguments, *more]) == 1
         assert says in capsys.readouterr().err
-    midi.write(Piece((Track("long", (Note(16_000, 4, 60),)),)), tmp_path / "long.mid")
+    midi.write(Piece((Track("long", (Note(4_000, 4, 60),)),)), tmp_path / "long.mid")
     assert main([*arguments[:2], "--melody", str(tmp_path / "long.mid")]) == 1
-    assert "has 1,001 bars, and at most 1,000" in capsys.readouterr().err
+    assert "has 251 bars, and at most 250" in capsys.readouterr().err
+    slow = tune(" ".join([ODE] * 8), tempo=15.0)  # 64 bars of 16 seconds
+    midi.write(slow, tmp_path / "slow.mid")
+    assert main(["compose", str(tmp_path / "slow.mp3"), "--melody", str(tmp_path / "slow.mid")]) == 1
+    assert "64 bars last 17 minutes, and at most 15" in capsys.readouterr().err
     assert not (tmp_path / "four").exists()
+
+
+def test_the_command_says_what_it_does_not_keep(composer, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("ganmusic.sample.load_generator", lambda run: composer)
+    score = symusic.Score(12)
+    score.tracks.append(symusic.Track("tune"))
+    for start, length, pitch in ((0, 4, 60), (4, 4, 62), (8, 4, 64), (12, 36, 65), (48, 48, 60)):
+        score.tracks[0].notes.append(symusic.Note(start, length, pitch, 80))
+    for time, speed in ((0, 100), (48, 60)):
+        score.tempos.append(symusic.Tempo(time, qpm=speed))
+    score.dump_midi(str(tmp_path / "tune.mid"))
+    assert main(["compose", str(tmp_path / "four.mid"), "--melody", str(tmp_path / "tune.mid"), "--key", "C"]) == 0
+    off, changes = capsys.readouterr().err.splitlines()
+    assert "40% of the notes in" in off
+    assert "changes its tempo or its metre" in changes
 
 
 def test_the_command_says_when_a_band_plays_to_what_it_remembers(band, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("ganmusic.sample.load_generator", lambda run: band)
     band.generator.examples.keep(torch.ones(1, 2, 4, 16, 48))
     assert main(["compose", str(tmp_path / "a.mid")]) == 0
-    assert "without --melody, this network accompanies melodies from its training" in capsys.readouterr().err
+    assert "without --melody this network accompanies melodies that it remembers" in capsys.readouterr().err
 
 
 # The weights that come with the package -------------------------------------------------------------
@@ -205,7 +296,7 @@ def test_the_shipped_choir_sings_to_unseen_sopranos_nearly_as_bach_does():
     """Bach's own lower voices make triads on 73 % of the beats, those of other chorales on 29 %."""
     data = recipes.held_out("chorales", "test", 4)
     bach = torch.from_numpy(np.stack(data.roll, 1))[:40].float()
-    rolls, _ = load_generator("choir").generator.accompany(bach[:, :, 0], None, torch.Generator().manual_seed(0))
+    rolls, _ = load_generator("choir").generator.accompany(bach[:, :, 0], torch.Generator().manual_seed(0))
     strangers = torch.cat([bach[:, :, :1], bach.roll(20, 0)[:, :, 1:]], 2)
     theirs, ours, others = (evaluate(to_roll(each), data.grid) for each in (bach, rolls, strangers))
     for name in ("triads_on_beats", "consonant_pairs"):

@@ -212,6 +212,10 @@ def whole():
     return {name: found for name, found in by_recipe.items() if len(found) == len(contest.SEEDS)}
 
 
+def test_what_is_to_beat_has_run_with_every_seed():
+    assert {"mlp", "musegan_small"} <= whole().keys()
+
+
 @pytest.mark.parametrize("name", whole())
 def test_recipes_say_how_they_did(name):
     distances = [run["values"]["frechet_distance"] for run in whole()[name]]

@@ -257,7 +257,7 @@ class BeatDecoder(nn.Module):
             knows = (rand(late.shape[:2], like=late) >= FORGET).to(late.dtype)[:, :, None, None, None]
             known = torch.cat([late[:, :, :1] * knows, late[:, :, 1:]], 2)
         choices, holds = [], []
-        for k in range(n_voices or self.n_tracks):
+        for k in range(self.n_tracks if n_voices is None else n_voices):
             above = now[:, :, :, :k]
             scores, likes, parallel, hold = self.scores(told, near[:, :, k], known[:, :, 0], above.transpose(2, 3))
             shown = parallels(late[:, :, :, k], late[:, :, :, :k], above)
@@ -445,6 +445,8 @@ class ChoirGenerator(nn.Module):
 
     #: A track has one note at a time.
     monophonic = True
+    #: Where a given melody is sung.
+    melody_track = 0
 
     def __init__(
         self,
@@ -645,21 +647,24 @@ class ChoirGenerator(nn.Module):
         rolls = self.decoder.sing(self.codes(z, asked), given, voices)
         return rolls.unflatten(3, (-1, self.n_steps)) > 0.5
 
-    def accompany(
-        self, melody: Tensor, asked: Tensor | None = None, generator: torch.Generator | None = None
-    ) -> tuple[Tensor, Tensor]:
+    @property
+    def melody_height(self) -> float:
+        """Mean pitch of the first voice in remembered real bars, in semitones above the lowest of the grid."""
+        first = 2 * len(CONTROLS) + 1
+        sung = self.examples.rows[: int(self.examples.n_kept), first : first + self.n_steps]
+        return float(sung[sung < self.n_pitches].mean()) if len(sung) else float(self.decoder.centre[0])
+
+    def accompany(self, melody: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """Let the first voice sing a melody, and the others sing to it.
 
         Nothing was trained for this. Latents are drawn and then moved, by the gradient, to where the codes made of them
-        would make the first voice sing the melody if it could choose, but not far: a generator looked through from
-        behind (Zhu et al. 2016). The other voices sing what these codes and the melody tell them.
+        would make the first voice sing the melody if it could choose, but not far: the generator is inverted (Zhu et
+        al. 2016). The other voices sing what these codes and the melody tell them, anew every few steps.
 
         Parameters
         ----------
         melody : Tensor [shape=(batch, plane, bar, step, pitch)]
             One note at a time, of any number of bars.
-        asked : Tensor, optional [shape=(batch, ...)]
-            As in `sample`.
         generator : torch.Generator, optional
             Draws the latents.
 
@@ -674,33 +679,27 @@ class ChoirGenerator(nn.Module):
         """
         line = melody.flatten(2, 3)  # (batch, plane, time, pitch)
         z = self.latent(len(melody), melody.shape[2], generator).to(melody)
-        asked = self.wishes(z) if asked is None else asked
+        asked = self.wishes(z)
         others = line.new_zeros(*line.shape[:2], self.n_tracks - 1, *line.shape[2:])
         given, is_given = torch.cat([line.unsqueeze(2), others], 2), line.new_zeros(len(line), self.n_tracks)
         is_given[:, 0] = 1
-        # Two steps away from `z`: one of what all bars of a clip share, and one of each bar.
+        # Two ways to go from `z`: in what all bars of a clip share, and in what each bar has of its own.
         shared, own = (torch.zeros_like(part, requires_grad=True) for part in (z[:, :1], z))
         half = torch.arange(self.n_latent, device=z.device) < self.n_latent // 2
         optimizer = torch.optim.Adam([shared, own], FITTING_RATE)
-
-        def codes() -> Tensor:
-            return self.codes(z + torch.where(half, shared, own), asked)
-
-        for step in range(FITTING):
+        for step in range(FITTING + 1):
             with torch.enable_grad():
-                made = codes()
-                if step % LISTEN_EVERY == 0:
-                    sung = self.decoder.sing(made, given, is_given)[:, 0]
-                scores, hold = self.decoder(made, sung, 1)
+                codes = self.codes(z + torch.where(half, shared, own), asked)
+                if step % LISTEN_EVERY == 0 or step == FITTING:
+                    rolls = self.decoder.sing(codes, given, is_given)
+                scores, hold = self.decoder(codes, rolls[:, 0], 1)
                 of_pitch, of_begin = _surprise(scores, hold, *given[:, :, :1].unbind(1))
-                surprise = (of_pitch.sum((1, 2)) + of_begin.sum((1, 2))).detach()
-                away = shared[..., half].square().sum() + own[..., ~half].square().sum()
-                loss = of_pitch.sum() + of_begin.sum() + TETHER / 2 * away
-                shared.grad, own.grad = torch.autograd.grad(loss, [shared, own])
-            optimizer.step()
-        with torch.no_grad():
-            rolls = self.decoder.sing(codes(), given, is_given)
-        return rolls.unflatten(3, (-1, self.n_steps)) > 0.5, surprise
+                surprise = of_pitch.sum((1, 2)) + of_begin.sum((1, 2))
+                if step < FITTING:
+                    away = shared[..., half].square().sum() + own[..., ~half].square().sum()
+                    shared.grad, own.grad = torch.autograd.grad(surprise.sum() + TETHER / 2 * away, [shared, own])
+                    optimizer.step()
+        return rolls.unflatten(3, (-1, self.n_steps)) > 0.5, surprise.detach()
 
 
 def _surprise(scores: Tensor, hold: Tensor, sounding: Tensor, onset: Tensor) -> tuple[Tensor, Tensor]:

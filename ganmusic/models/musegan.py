@@ -354,14 +354,24 @@ class MuseGANAccompanist(nn.Module):
         """Rolls of booleans; a given track is one as in `forward`, or, if there is none, a remembered one."""
         return self._with(self.band.sample, z, asked).bool()
 
+    @property
+    def melody_track(self) -> int:
+        """Where a given melody is played."""
+        return self.given
+
+    @property
+    def melody_height(self) -> float:
+        """Mean pitch of the given tracks that it remembers, in semitones above the lowest of the grid."""
+        sung = self.examples.rows[: max(1, int(self.examples.n_kept)), 0].sum((0, 1, 2))
+        pitches = torch.arange(self.n_pitches, device=sung.device, dtype=sung.dtype)
+        return float(sung @ pitches / sung.sum()) if sung.any() else self.n_pitches / 2
+
     @torch.no_grad()
-    def accompany(
-        self, melody: Tensor, asked: None = None, generator: torch.Generator | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def accompany(self, melody: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """Accompany melodies of any number of bars ``(batch, plane, bar, step, pitch)``, clip by clip.
 
         Returns rolls of booleans ``(batch, plane, track, bar, step, pitch)``, and for each of them a 0: this network
-        does not know how well it has done. Nothing can be `asked` of it.
+        does not know how well it has done.
         """
         n, n_bars = len(melody), melody.shape[2]
         clips = pad(melody, (0, 0, 0, 0, 0, -n_bars % self.n_bars)).unflatten(2, (-1, self.n_bars)).transpose(1, 2)
