@@ -56,7 +56,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("player", "recipes", "evaluation"),
     },
     "cli": {
-        *("pianoroll", "files", "midi", "keys", "corpora", "data", "losses", "penalties", "models"),
+        *("pianoroll", "files", "quantise", "midi", "keys", "corpora", "data", "losses", "penalties", "models"),
         *("train", "checkpoint", "sample", "metrics", "audio", "viz", "player", "recipes"),
         *("evaluation", "originality"),
     },
