@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -183,3 +184,14 @@ def test_heeding_is_the_share_of_the_difference_that_is_heard():
 
 def test_the_shipped_choir_writes_most_of_unseen_music():
     assert 0.65 < ablations.writes(load_generator("choir").generator)["right_pitches"] < 0.75
+
+
+def test_chapter_10_has_the_table_as_it_was_measured():
+    """All parts with the same seeds, word for word."""
+    found = ablations.RESULTS.read()
+    seeds = {part: set() for part in (ablations.BACH, *ablations.PARTS, ablations.WISHES)}
+    for run in found["runs"].values():
+        seeds[run["part"]].add(run["seed"])
+    assert all(each == set(ablations.SEEDS) for each in seeds.values())
+    chapter = json.loads((ROOT / "notebooks" / "10-our-model.ipynb").read_text(encoding="utf-8"))
+    assert any(ablations.table(found) in "".join(cell["source"]) for cell in chapter["cells"])
