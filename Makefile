@@ -63,7 +63,7 @@ scoreboard: $(READY)  ## train and judge again what the book's scoreboard lists 
 contest: $(READY)  ## train every model for equal times and judge them, or go on with it (many hours)
 	$(BIN)/python benchmarks/contest.py --jobs $(JOBS)
 
-ablations: $(READY)  ## leave out one part of the choir at a time, or go on with it (two hours of one core)
+ablations: $(READY)  ## leave out one part of the choir at a time, or go on with it (two and a half hours of one core)
 	$(BIN)/python benchmarks/ablations.py --jobs $(JOBS)
 
 clean:  ## remove what the targets made, the environment included

@@ -1,4 +1,4 @@
-"""What each part of the choir is worth: ``make ablations``, two hours of one core.
+"""What each part of the choir is worth: ``make ablations``, two and a half hours of one core.
 
 Trains the recipe ``choir`` with one part left out or changed at a time, as many updates for each, three seeds, and
 judges what came of it. Results go to ``book/ablations.json``; what stands there is not run again.
@@ -44,7 +44,7 @@ KEPT = (
 #: Of these, and of the statistics, what the table shows beside the distance.
 SHOWN = (
     *("density", "coverage", "vendi_score", "auc_features", "parallel_fifths"),
-    *("heeds_mode", "heeds_register", "right_pitches"),
+    *("heeds_mode", "heeds_density", "heeds_register", "right_pitches"),
 )
 #: Semitones by which music is moved at most, up or down.
 MOVED = 5
@@ -125,7 +125,7 @@ PARTS: dict[str, tuple[dict[str, Any], dict[str, Any], Any]] = {
     "questions": ({}, {}, unasked),
 }
 #: What all of them are compared with: nothing is trained, the clips are those that the others learn from.
-BACH = "Bach himself"
+BACH = "Bach, as learned from"
 #: Not left out in training, but when it is heard.
 WISHES = "wishes where nobody has any"
 
@@ -214,16 +214,35 @@ def judged(roll: Roll, seed: int) -> dict[str, float]:
 
 
 def table(found: dict[str, Any]) -> str:
-    """What was measured, as the rows of a table in Markdown: means over seeds, distances with smallest and largest."""
+    """What was measured, as the rows of a table in Markdown: means over seeds, distances with smallest and largest.
+
+    An arrow says that a number lies above, or below, that of the whole choir in every seed.
+    """
+    values: dict[str, dict[int, dict[str, float]]] = {}
+    for run in found["runs"].values():
+        values.setdefault(run["part"], {})[run["seed"]] = run["values"]
     rows = []
     for part in (BACH, *PARTS, WISHES):
-        runs = [run["values"] for run in found["runs"].values() if run["part"] == part]
-        if runs:
-            distances = [run["frechet_distance"] for run in runs]
-            spread = f"{fmean(distances):.0f} ({min(distances):.0f} to {max(distances):.0f})"
-            rest = (f"{fmean(run[name] for run in runs):.2f}" if name in runs[0] else "–" for name in SHOWN)
-            rows.append(f"| {' | '.join([part, spread, *rest])} |")
+        if runs := values.get(part):
+            cells = [part]
+            for name in ("frechet_distance", *SHOWN):
+                each = {seed: run[name] for seed, run in runs.items() if name in run}
+                whole = {seed: run[name] for seed, run in values["nothing"].items()}
+                if not each:
+                    cells.append("–")
+                elif name == "frechet_distance":
+                    ends = f"({min(each.values()):.0f} to {max(each.values()):.0f})"
+                    cells.append(f"{fmean(each.values()):.0f}{arrow(each, whole)} {ends}")
+                else:
+                    cells.append(f"{fmean(each.values()):.2f}{arrow(each, whole)}")
+            rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
+
+
+def arrow(values: dict[int, float], others: dict[int, float]) -> str:
+    """Up or down, where all seeds' values lie on that side of the others; nothing for a single seed."""
+    signs = {np.sign(value - others[seed]) for seed, value in values.items()} if len(values) > 1 else set()
+    return {1.0: "↑", -1.0: "↓"}.get(signs.pop(), "") if len(signs) == 1 else ""
 
 
 def main() -> None:

@@ -187,7 +187,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="MIDI or MusicXML file of a melody to accompany, in sixteenths and at one tempo: OUT has it as its first "
         f"voice, in its own length, at most {_MAX_MELODY} bars; takes half a second a bar; --key says its key, if it "
-        "is not to be guessed",
+        "is not to be guessed from its notes",
     )
     compose.add_argument(
         "--count",
@@ -496,10 +496,12 @@ def _compose(options: argparse.Namespace) -> None:
         for name in others:
             if getattr(options, given) is not None and getattr(options, name) is not None:
                 raise ValueError(f"--{name} does not go with --{given}, {why}")
-    for given in (options.after, options.melody):
-        if given is not None and out.exists() and given.exists() and out.samefile(given):
-            raise ValueError(f"{out}: is the file to begin with, and would be overwritten")
+    for given in filter(None, (options.after, options.melody)):
+        for path in paths:
+            if path.exists() and given.exists() and path.samefile(given):
+                raise ValueError(f"{path}: is the file to begin with, and would be overwritten")
     composer = sample.load_generator(options.run or ("midinet" if options.chords is not None else None))
+    melody = None if options.melody is None else _read_melody(options, composer)
     home = None if options.key is None else composer.check_key(options.key)
     chords = [] if options.chords is None else composer.check_chords(options.chords)
     if chords and (rare := composer.unfamiliar(chords)):
@@ -508,7 +510,6 @@ def _compose(options: argparse.Namespace) -> None:
             "tunes that it learned from keep to the triads of their key"
         )
     before = None if options.after is None else midi.read(options.after)
-    melody = None if options.melody is None else _read_melody(options, composer)
     n_bars = options.bars or getattr(composer.generator, "n_bars", len(chords) or 8)
     if before is None and melody is None:
         composer.asking(**told, moved=composer.way_to(home, options.register) if home else 0)
@@ -540,19 +541,26 @@ def _compose(options: argparse.Namespace) -> None:
 
 def _read_melody(options: argparse.Namespace, composer: Any) -> Any:
     """The melody that is to be accompanied, alone; what is not kept of the file, and its key, is said."""
+    from dataclasses import replace
+
     from ganmusic import midi, quantise
 
-    music = midi.read_music(options.melody)
-    given = composer.check_melody(quantise.lay_on_grid(music, None, options.melody), options.key)
-    n_bars = given.piece.n_bars
-    if n_bars > _MAX_MELODY:
-        raise ValueError(f"{options.melody}: has {n_bars:,} bars, and at most {_MAX_MELODY} are accompanied")
-    if off := sum(quantise.off_grid(music)):
-        _remark(f"{off:.0%} of the notes in {options.melody} lie off sixteenths, and are moved to the nearest")
-    if len(music.tempos) > 1 or music.metre_changes:
-        _remark(f"{options.melody} changes its tempo or its metre; it is kept at one tempo, in bars of one length")
-    if given.key and not options.key and composer.normalised:
-        _remark(f"{options.melody} is taken to be in {given.key}; --key says so if it is in another")
+    path = options.melody
+    music = midi.read_music(path)
+    piece = quantise.lay_on_grid(music, None, path)
+    try:
+        given = composer.check_melody(piece, options.key)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    if given.piece.n_bars > _MAX_MELODY:
+        raise ValueError(f"{path}: has {given.piece.n_bars:,} bars, and at most {_MAX_MELODY} are accompanied")
+    if off := sum(quantise.off_grid(replace(music, parts=[music.parts[given.number]]))):
+        _remark(f"{off:.0%} of the melody's notes in {path} lie off sixteenths, and are moved to the nearest")
+    if len({speed for _, speed in music.tempos}) > 1 or music.metre_changes:
+        _remark(f"{path} changes its tempo or its metre; it is kept at one tempo, in bars of one length")
+    if composer.normalised and not options.key:
+        found = f"taken to be in {given.key}" if given.key else "in no key that could be told"
+        _remark(f"{path} is {found}; --key says so if it is in another")
     return given.piece
 
 

@@ -61,12 +61,15 @@ class Melody:
         Where it lies in the common key, on the network's grid.
     shift : int
         Semitones that move it there.
+    number : int
+        Which track it was, of the piece that it comes from.
     """
 
     piece: Piece
     key: Key | None
     planes: Tensor
     shift: int
+    number: int
 
 
 @dataclass(frozen=True)
@@ -176,10 +179,14 @@ class Composer:
         voice = int(self.generator.melody_track)  # type: ignore[arg-type]
         if not self.pitched[voice]:
             raise ValueError(f"this network would put the melody on {self.names[voice]!r}, and that is drums")
-        alone = replace(melody, tracks=(_melody_track(melody, self.names[voice]),))
+        number = _melody_track(melody, self.names[voice])
+        alone = replace(melody, tracks=(_one_at_a_time(melody, number),))
         home = _key_of(alone) if key is None else self.check_key(key)
         planes, shift = _at_home(self, alone, home, "the melody", float(self.generator.melody_height))  # type: ignore[arg-type]
-        return Melody(alone, home, planes[:, 0], shift)
+        if self.grid.low < shift or self.grid.high - 1 - shift > 127:
+            far = "low" if shift > 0 else "high"
+            raise ValueError(f"the melody lies so {far} that voices beside it would leave MIDI's pitches, 0 to 127")
+        return Melody(alone, home, planes[:, 0], shift, number)
 
     def unfamiliar(self, chords: Collection[Chord]) -> list[str]:
         """Those of some chords that the network has hardly ever heard, by name: it will not heed them.
@@ -519,7 +526,7 @@ def accompany(
         calls the track that it puts it on; of notes that overlap the earlier ends. It is sung in the octave in which
         that voice of the network is at home, and comes out in its own.
     seed, run, candidates
-        See `compose`. Time grows with the candidates and with the length: half a second a bar.
+        See `compose`. Time grows with the candidates and with the length: some two seconds, and half a second a bar.
     key : str, optional
         The key that the melody is in, as `ganmusic.keys.parse_key` reads it; by default that of its labels, or the one
         that `ganmusic.keys.estimate_key` finds.
@@ -532,8 +539,8 @@ def accompany(
     Raises
     ------
     ValueError
-        If the melody does not fit the network, the network can be given none, the key is none, `candidates` is not
-        positive, or the voices would leave MIDI's pitches.
+        If the melody does not fit the network, the network can be given none, the key is none, or `candidates` is not
+        positive.
     CheckpointError
         If the run cannot be loaded.
 
@@ -563,21 +570,26 @@ def accompany(
     return replace(whole, title=title, tempo=melody.tempo, pickup=melody.pickup, labels=melody.labels)
 
 
-def _melody_track(piece: Piece, voice: str) -> Track:
-    """The track of a piece that is its melody: one note at a time, of notes that overlap the earlier cut short."""
-    tracks = [track for track in piece.tracks if track.notes and not track.is_drum]
-    called = [track for track in tracks if track.name.casefold() in ("melody", voice.casefold())]
+def _melody_track(piece: Piece, voice: str) -> int:
+    """Which track of a piece is its melody: the only one with notes, or the one that is called so."""
+    tracks = [k for k, track in enumerate(piece.tracks) if track.notes and not track.is_drum]
+    called = [k for k in tracks if piece.tracks[k].name.casefold() in ("melody", voice.casefold())]
     if len(tracks) != 1 and len(called) != 1:
         raise ValueError(
             f"a melody is one track with notes, or the one called 'melody' or {voice!r}; here are {len(tracks)} with "
             f"notes, and {len(called)} called so"
         )
-    track = called[0] if len(called) == 1 else tracks[0]
+    return called[0] if len(called) == 1 else tracks[0]
+
+
+def _one_at_a_time(piece: Piece, number: int) -> Track:
+    """A track of a piece; of notes that overlap the earlier ends where the later begins."""
+    track = piece.tracks[number]
     notes = sorted(track.notes)
     for one, other in pairwise(notes):
         if one.onset == other.onset:
             bar = one.onset // piece.grid.n_steps + 1
-            raise ValueError(f"a melody is one note at a time, and in bar {bar} two begin on one sixteenth of the grid")
+            raise ValueError(f"a melody is one note at a time, and in bar {bar} two begin on one step of the grid")
     ends = [*(note.onset for note in notes[1:]), notes[-1].end]
     cut = (note._replace(duration=min(note.end, end) - note.onset) for note, end in zip(notes, ends, strict=True))
     return replace(track, notes=tuple(cut))

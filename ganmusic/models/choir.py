@@ -72,9 +72,9 @@ WIDEST = 12
 FORGET = 0.25
 #: Weight of a step's pitch where nothing begins, in the autoencoder's loss: what is held sounds without it.
 UNHEARD = 0.01
-#: Steps in which latents are moved towards a given melody, how far at first, and what a step away from where they began
-#: costs: nats for a squared length of 2. After so many of them the others sing anew to what has become of the codes.
-FITTING, FITTING_RATE, TETHER, LISTEN_EVERY = 300, 0.1, 0.03, 10
+#: Steps in which latents are moved towards a given melody, how far at first, and steps after which the other voices
+#: sing anew to the codes.
+FITTING, FITTING_RATE, LISTEN_EVERY = 300, 0.1, 10
 
 
 def heard(rolls: Tensor) -> Tensor:
@@ -658,8 +658,8 @@ class ChoirGenerator(nn.Module):
         """Let the first voice sing a melody, and the others sing to it.
 
         Nothing was trained for this. Latents are drawn and then moved, by the gradient, to where the codes made of them
-        would make the first voice sing the melody if it could choose, but not far: the generator is inverted (Zhu et
-        al. 2016). The other voices sing what these codes and the melody tell them, anew every few steps.
+        would make the first voice sing the melody if it could choose: the generator is inverted (Zhu et al. 2016). The
+        other voices sing what these codes and the melody tell them, anew every few steps.
 
         Parameters
         ----------
@@ -696,8 +696,7 @@ class ChoirGenerator(nn.Module):
                 of_pitch, of_begin = _surprise(scores, hold, *given[:, :, :1].unbind(1))
                 surprise = of_pitch.sum((1, 2)) + of_begin.sum((1, 2))
                 if step < FITTING:
-                    away = shared[..., half].square().sum() + own[..., ~half].square().sum()
-                    shared.grad, own.grad = torch.autograd.grad(surprise.sum() + TETHER / 2 * away, [shared, own])
+                    shared.grad, own.grad = torch.autograd.grad(surprise.sum(), [shared, own])
                     optimizer.step()
         return rolls.unflatten(3, (-1, self.n_steps)) > 0.5, surprise.detach()
 
