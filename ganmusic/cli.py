@@ -516,12 +516,13 @@ def _compose(options: argparse.Namespace) -> None:
         if composer.takes_melody and not composer.takes_wishes:
             _remark("without --melody this network accompanies melodies that it remembers from its training")
     if out.suffix.lower().removeprefix(".") in audio.FORMATS:
-        seconds = n_bars * composer.grid.beats_per_bar * 60 / (before.tempo if before else sample.TEMPO)
-        seconds = melody.seconds if melody else seconds + (before.seconds if before else 0)
+        begun = before or melody
+        n_played = (begun.n_bars if begun else 0) + (0 if melody else n_bars)
+        seconds = n_played * composer.grid.beats_per_bar * 60 / (begun.tempo if begun else sample.TEMPO)
         if seconds > audio.MAX_SECONDS:
             raise ValueError(
-                f"{melody.n_bars if melody else n_bars} bars last {seconds / 60:.0f} minutes, and at most "
-                f"{audio.MAX_SECONDS / 60:.0f} can be played; as notes (.mid) they can be written"
+                f"{n_played} bars last {seconds / 60:.0f} minutes, and at most {audio.MAX_SECONDS / 60:.0f} "
+                "can be played; as notes (.mid) they can be written"
             )
     if options.count > 1:
         folder.mkdir(exist_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import replace
 from pathlib import Path
 
@@ -364,3 +365,13 @@ def test_the_faq_says_how_often_the_key_of_a_melody_is_found():
     )
     faq = (Path(__file__).parent.parent / "book" / "faq.md").read_text(encoding="utf-8")
     assert f"Of {len(held_out)} sopranos of held-out chorales {right} are taken rightly." in faq
+
+
+def test_chapter_10_says_what_is_done():
+    chapter = (Path(__file__).parent.parent / "notebooks" / "10-our-model.ipynb").read_text(encoding="utf-8")
+    assert f"is looked for in {choir_module.FITTING} small steps" in chapter
+    words = {8: "eight", 10: "ten"}
+    assert f"that sing anew every {words[choir_module.LISTEN_EVERY]} steps" in chapter
+    candidates = inspect.signature(accompany).parameters["candidates"].default
+    assert f"`accompany` does so {words[candidates]} times" in chapter
+    assert f"`accompany` chooses among {words[candidates]} besides" in chapter
