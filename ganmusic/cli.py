@@ -185,9 +185,9 @@ def _parser() -> argparse.ArgumentParser:
         "--melody",
         type=Path,
         metavar="FILE",
-        help="MIDI or MusicXML file of a melody to accompany, in sixteenths and at one tempo: OUT has it as its first "
-        f"voice, in its own length, at most {_MAX_MELODY} bars; takes half a second a bar; --key says its key, if it "
-        "is not to be guessed from its notes",
+        help="MIDI or MusicXML file of a melody to accompany, in the network's metre (2/2 does for 4/4) and at one "
+        f"tempo: OUT has it as its first voice, in its own length, at most {_MAX_MELODY} bars; takes half a second a "
+        "bar; --key says its key, if it is not to be guessed from its notes",
     )
     compose.add_argument(
         "--count",
@@ -509,7 +509,7 @@ def _compose(options: argparse.Namespace) -> None:
             f"the network has hardly ever heard {', '.join(rare)} beside the other chords, and will not heed them: the "
             "tunes that it learned from keep to the triads of their key"
         )
-    before = None if options.after is None else midi.read(options.after)
+    before = None if options.after is None else _laid(midi.read_music(options.after), composer, options.after)
     n_bars = options.bars or getattr(composer.generator, "n_bars", len(chords) or 8)
     if before is None and melody is None:
         composer.asking(**told, moved=composer.way_to(home, options.register) if home else 0)
@@ -548,21 +548,37 @@ def _read_melody(options: argparse.Namespace, composer: Any) -> Any:
 
     path = options.melody
     music = midi.read_music(path)
-    piece = quantise.lay_on_grid(music, None, path)
+    piece = _laid(music, composer, path)
     try:
         given = composer.check_melody(piece, options.key)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     if given.piece.n_bars > _MAX_MELODY:
         raise ValueError(f"{path}: has {given.piece.n_bars:,} bars, and at most {_MAX_MELODY} are accompanied")
-    if off := sum(quantise.off_grid(replace(music, parts=[music.parts[given.number]]))):
-        _remark(f"{off:.0%} of the melody's notes in {path} lie off sixteenths, and are moved to the nearest")
+    numerator, denominator = music.metre
+    steps = composer.grid.n_steps * denominator // (4 * numerator)  # in a quarter note
+    if off := sum(quantise.off_grid(replace(music, parts=[music.parts[given.number]]), steps)):
+        _remark(f"{off:.0%} of the melody's notes in {path} lie off a grid of {steps} steps a quarter, and are moved")
     if len({speed for _, speed in music.tempos}) > 1 or music.metre_changes:
         _remark(f"{path} changes its tempo or its metre; it is kept at one tempo, in bars of one length")
     if composer.normalised and not options.key:
         found = f"taken to be in {given.key}" if given.key else "in no key that could be told"
         _remark(f"{path} is {found}; --key says so if it is in another")
     return given.piece
+
+
+def _laid(music: Any, composer: Any, path: Path) -> Any:
+    """Music of a file in a network's steps if its bars are as long, as those of 2/2 and 4/4 are; else in its own.
+
+    Bars of eighths are not taken for bars of quarters: 6/8 is no 3/4.
+    """
+    from ganmusic import quantise
+    from ganmusic.pianoroll import Grid
+
+    grid, (numerator, denominator) = composer.grid, music.metre
+    if denominator > 4 or 4 * numerator != denominator * grid.beats_per_bar:
+        return quantise.lay_on_grid(music, None, path)
+    return quantise.lay_on_grid(music, Grid(grid.n_steps, grid.beats_per_bar, 0, 132), path)
 
 
 def _remark(text: str) -> None:

@@ -199,15 +199,25 @@ class Composer:
         return [str(chord) for chord in dict.fromkeys(rare)]
 
     def way_to(self, key: Key, register: float | None = None) -> int:
-        """Semitones from the common key to another: the shorter way, or the rest of the octave where that comes nearer
-        to what can be played in the register that is asked for (see `asking`).
+        """Semitones from the common key to another: the shorter way, or the rest of the octave where only that leads to
+        the register that is asked for (see `asking`).
+
+        Raises
+        ------
+        ValueError
+            If neither does.
         """
         there = ways(key.tonic - TONIC_TRIADS[key.mode][0])
         if register is None or not self.takes_wishes:
             return there[0]
-        low, high = self.generator.ranges["register"]  # type: ignore[index]
-        height = register - self.grid.low
-        return min(there, key=lambda way: max(low - (height - way), height - way - high, 0))
+        low, high = (end + self.grid.low for end in self.generator.ranges["register"])  # type: ignore[index]
+        fits = [way for way in there if low + way <= register <= high + way]
+        if not fits:
+            ranges = " or ".join(f"{low + way:.1f} to {high + way:.1f}" for way in sorted(there))
+            raise ValueError(
+                f"in {key}, the register that this network can be asked for is {ranges} (MIDI), not {register}"
+            )
+        return fits[0]
 
     def asking(
         self,

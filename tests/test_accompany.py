@@ -265,6 +265,7 @@ def test_the_command_accompanies_a_file(composer, tmp_path, monkeypatch, capsys)
     assert capsys.readouterr().err == ""
     midi.write(Piece((Track("a", (Note(0, 4, 60), Note(0, 4, 64))),)), tmp_path / "chord.mid")
     midi.write(Piece((Track("a", (Note(0, 4, 14), Note(4, 4, 16))),), Grid(low=12, n_pitches=72)), tmp_path / "low.mid")
+    midi.write(tune("E4", labels={"time_signature": "6/8"}, grid=Grid(12, 6)), tmp_path / "six.mid")
     for more, says in (
         (["--density", "13"], "--density does not go with --melody"),
         (["--bars", "4"], "--bars does not go with --melody"),
@@ -273,6 +274,7 @@ def test_the_command_accompanies_a_file(composer, tmp_path, monkeypatch, capsys)
         (["--melody", str(tmp_path / "none.mid")], "none.mid"),
         (["--melody", str(tmp_path / "four.mid")], "four.mid: is the file to begin with, and would be overwritten"),
         (["--melody", str(tmp_path / "chord.mid")], "chord.mid: a melody is one note at a time, and in bar 1 two"),
+        (["--melody", str(tmp_path / "six.mid")], "six.mid: a melody in bars of 12 steps and 6 beats does not fit"),
         (["--melody", str(tmp_path / "low.mid")], "low.mid: the melody lies so low that voices beside it"),
     ):
         assert main([*arguments, *more]) == 1
@@ -285,6 +287,27 @@ def test_the_command_accompanies_a_file(composer, tmp_path, monkeypatch, capsys)
     assert main(["compose", str(tmp_path / "slow.mp3"), "--melody", str(tmp_path / "slow.mid")]) == 1
     assert "64 bars last 17 minutes, and at most 15" in capsys.readouterr().err
     assert not (tmp_path / "four").exists()
+
+
+@pytest.mark.parametrize(("metre", "n_steps"), [((2, 2), 16), ((4, 4), 24)])
+def test_a_file_is_laid_on_the_network_s_grid(composer, metre, n_steps, tmp_path, monkeypatch):
+    """Bars of two halves are as long as those of four quarters, and a quarter may have triplets."""
+    composer = replace(composer, grid=replace(composer.grid, n_steps=n_steps))
+    midi.write(tune(ODE), tmp_path / "ode.mid")
+    score = symusic.Score(str(tmp_path / "ode.mid"))
+    score.time_signatures = [symusic.TimeSignature(0, *metre)]
+    score.dump_midi(str(tmp_path / "ode.mid"))
+    heard = []
+
+    def listened(several, chance):
+        heard.append(several)
+        return torch.zeros(len(several), 2, 4, *several.shape[2:]), torch.zeros(len(several))
+
+    monkeypatch.setattr(composer.generator, "accompany", listened)
+    monkeypatch.setattr("ganmusic.sample.load_generator", lambda run: composer)
+    main(["compose", str(tmp_path / "four.mid"), "--melody", str(tmp_path / "ode.mid")])
+    onsets = heard[0][0, 1].flatten(0, 1).any(-1).nonzero().squeeze(1)
+    assert onsets.tolist() == [note.onset * n_steps // 16 for note in tune(ODE).tracks[0].notes]
 
 
 def test_one_of_many_may_not_be_the_melody_itself(composer, tmp_path, monkeypatch, capsys):
