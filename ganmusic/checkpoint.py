@@ -115,6 +115,18 @@ def write_config(run: str | os.PathLike[str], config: dict[str, Any]) -> None:
     write_json(run / "config.json", {"format": FORMAT, **config})
 
 
+def has_other_config(run: str | os.PathLike[str], config: dict[str, Any]) -> bool:
+    """Whether a folder has a `config.json` other than the one that `write_config` would write.
+
+    Raises
+    ------
+    CheckpointError
+        If that is damaged.
+    """
+    path = Path(run) / "config.json"
+    return path.exists() and read_json(path) != json.loads(json.dumps({"format": FORMAT, **config}))
+
+
 def read_config(run: str | os.PathLike[str]) -> dict[str, Any]:
     """Read what a run was made of.
 
@@ -125,7 +137,7 @@ def read_config(run: str | os.PathLike[str]) -> dict[str, Any]:
     """
     run = Path(run)
     if not run.is_dir():
-        raise CheckpointError(f"there is no run folder {run}")
+        raise CheckpointError(f"there is no run folder {run}; with the package come {', '.join(shipped())}")
     if not (run / "config.json").exists():
         raise CheckpointError(f"{run} is not a run: it has no config.json")
     config = read_json(run / "config.json")

@@ -43,7 +43,7 @@ def save_pretrained(
 ) -> Path:
     """Write a network to a folder: its weights, what it is built of, and a model card.
 
-    A card that is there is left as it is; a run's own ``README.md`` is taken along.
+    A card that is there is left as it is, for it may be yours; a run's own ``README.md`` is taken along.
 
     Parameters
     ----------
@@ -66,8 +66,8 @@ def save_pretrained(
     CheckpointError
         If the run cannot be loaded.
     ValueError
-        If the network is not one of `ganmusic.models.MODELS`, by its card, or the folder holds a run with checkpoints,
-        which would be played instead of what is saved.
+        If the network is not one of `ganmusic.models.MODELS`, by its card; or the folder holds a run with checkpoints,
+        which would be played instead of what is saved, or another network with its card.
 
     Taught in: notebooks/03-training.ipynb
     """
@@ -77,18 +77,18 @@ def save_pretrained(
     folder = Path(folder)
     if checkpoint.latest(folder):
         raise ValueError(f"{folder} holds a run with checkpoints: save the network into another folder")
-    checkpoint.write_config(
-        folder,
-        {
-            **composer.card,
-            "grid": asdict(composer.grid),
-            "tracks": list(composer.names),
-            "programs": list(composer.programs),
-            "drums": list(composer.drums),
-        },
-    )
-    checkpoint.save_weights(folder, composer.generator.state_dict())
+    config = {
+        **composer.card,
+        "grid": asdict(composer.grid),
+        "tracks": list(composer.names),
+        "programs": list(composer.programs),
+        "drums": list(composer.drums),
+    }
     card = folder / "README.md"
+    if card.exists() and checkpoint.has_other_config(folder, config):
+        raise ValueError(f"{card} is the card of another network: move it away, or save into another folder")
+    checkpoint.write_config(folder, config)
+    checkpoint.save_weights(folder, composer.generator.state_dict())
     own = None if isinstance(source, Composer) else checkpoint.find(source) / "README.md"
     if not card.exists():
         with atomic_path(card) as temporary:

@@ -239,8 +239,8 @@ RECIPES: dict[str, Recipe] = {
         generator={},
     ),
     "musegan_jamming": _musegan(
-        "MuseGAN, jamming: a generator and a critic for each voice, so that no voice hears another. The best that it "
-        f"can reach is 141, the distance of Bach's voices from different chorales. {_after_300(506, 0.48)}",
+        "MuseGAN, jamming: a generator and a critic for each voice, so that no voice hears another. What it is trained "
+        f"towards, Bach's voices from different chorales, has a distance of 141. {_after_300(506, 0.48)}",
         game={**_MUSEGAN, "penalty": jamming_penalty},
         generator={"composition": "jamming", "monophonic": True},
         discriminator={"composition": "jamming"},

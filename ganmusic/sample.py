@@ -301,7 +301,7 @@ def load_generator(run: str | os.PathLike[str] | None = None) -> Composer:
         _load(generator, weights, run, config)
         composer = Composer(
             generator.eval().requires_grad_(False),
-            Grid(**config["grid"]),
+            _grid(config["grid"]),
             tuple(config["tracks"]),
             tuple(config["programs"]),
             config,
@@ -313,6 +313,14 @@ def load_generator(run: str | os.PathLike[str] | None = None) -> Composer:
         raise checkpoint.CheckpointError.misfit(run, error) from None
     _check_parts(composer, run)
     return composer
+
+
+def _grid(sides: dict[str, Any]) -> Grid:
+    """A grid as it stands in a file, where any value may stand."""
+    for side, n in sides.items():
+        if type(n) is not int:
+            raise ValueError(f"{side} {n!r} of the grid is no whole number")
+    return Grid(**sides)
 
 
 def _load(generator: nn.Module, weights: dict[str, Tensor], run: Path, config: dict[str, Any]) -> None:
@@ -341,10 +349,11 @@ def _check_parts(composer: Composer, run: Path) -> None:
     ]
     programs = (each for each in composer.programs if type(each) is not int or each not in range(128))
     wrong += [f"a program {each!r}, and they are 0 to 127" for each in programs]
-    sides = vars(composer.grid).items()
-    wrong += [f"{side} {n!r} of the grid is no whole number" for side, n in sides if type(n) is not int]
-    if not isinstance(composer.card.get("data", {}), dict):
-        wrong.append(f"data {composer.card['data']!r}, and they are an object")
+    data = composer.card.get("data", {})
+    if not isinstance(data, dict):
+        wrong.append(f"data {data!r}, and they are an object")
+    elif type(data.get("normalise_key", False)) is not bool:
+        wrong.append(f"normalise_key {data['normalise_key']!r}, and it is true or false")
     wrong += [f"a track that is called {name!r}, and no text" for name in composer.names if not isinstance(name, str)]
     if wrong:
         raise checkpoint.CheckpointError(f"{run}: its config.json does not fit itself: {'; '.join(wrong)}")

@@ -129,9 +129,9 @@ class AdversarialGame:
     Raises
     ------
     ValueError
-        If there is no such precision, or the parts do not fit each other: a loss of probabilities and logits, a loss
-        that needs a bounded slope and nothing to bound it, a penalty on single samples' gradients and batch
-        normalisation, which mixes them.
+        If there is no such loss or precision, a number is out of its range, or the parts do not fit each other: a loss
+        of probabilities and logits, a loss that needs a bounded slope and nothing to bound it, a penalty on single
+        samples' gradients and batch normalisation, which mixes them.
 
     Taught in: notebooks/03-training.ipynb
     """
@@ -159,6 +159,8 @@ class AdversarialGame:
         precision: str = "float32",
     ) -> None:
         self.generator, self.discriminator = generator, discriminator
+        if isinstance(loss, str) and loss not in LOSSES:
+            raise ValueError(f"there is no loss {loss!r}; there are {', '.join(LOSSES)}")
         self.loss = LOSSES[loss] if isinstance(loss, str) else loss
         self.penalty, self.penalty_weight, self.penalty_every = penalty, penalty_weight, penalty_every
         self.augment, self.learning_rate, self.ema = augment, learning_rate, ema
@@ -189,6 +191,10 @@ class AdversarialGame:
             raise ValueError(f"there is no precision {self.precision!r}; there are {', '.join(PRECISIONS)}")
         if min(self.discriminator_steps, self.generator_steps, self.penalty_every) < 1:
             raise ValueError("discriminator_steps, generator_steps and penalty_every are at least 1")
+        if self.penalty_weight <= 0 or (self.clip is not None and self.clip <= 0):
+            raise ValueError("penalty_weight and clip are positive")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"the averaged generator keeps a share of itself from 0 to less than 1, not {self.ema}")
         of_probabilities = getattr(self.discriminator, "of_probabilities", False)
         if self.loss.of_probabilities != of_probabilities:
             theirs, ours = ("probabilities", "logits") if of_probabilities else ("logits", "probabilities")
@@ -197,6 +203,11 @@ class AdversarialGame:
             raise ValueError(
                 f"the loss {self.loss.name!r} grows without end unless the discriminator's slope is bounded: "
                 "give a penalty (gradient_penalty), clip or spectral"
+            )
+        if self.loss.needs_lipschitz and self.mixes_samples and not (self.penalty or self.clip):
+            raise ValueError(
+                f"the loss {self.loss.name!r} grows without end with spectral and batch normalisation, whose factors "
+                "spectral leaves alone: take a discriminator without, or clip"
             )
         if self.penalty and self.mixes_samples:
             raise ValueError(
@@ -222,7 +233,8 @@ class AdversarialGame:
         Raises
         ------
         ValueError
-            If the batch cannot be shared out evenly among the discriminator's updates, and these among the processes.
+            If the batch cannot be shared out evenly among the discriminator's updates, and these among the processes,
+            or if it has another shape than what the generator makes.
         """
         self.check_batch(len(batch))
         row: dict[str, float] = {}
@@ -307,6 +319,9 @@ class AdversarialGame:
 
     def _update_discriminator(self, real: Tensor, fake: Tensor) -> dict[str, float]:
         self.discriminator.requires_grad_(True)
+        if real.shape != fake.shape:
+            theirs, ours = (tuple(rolls.shape[1:]) for rolls in (real, fake))
+            raise ValueError(f"real rolls are of the shape {theirs}, and the generator makes some of {ours}")
         real, fake = self._seen(real, fake)
         if self.mixes_samples:
             # Each side by its own statistics, as the generator's update has to do.
@@ -343,6 +358,8 @@ class AdversarialGame:
         if self.matching:
             with torch.no_grad():
                 wanted = self._features(real)
+            if len(wanted) != len(self.matching):
+                raise ValueError(f"matching has {len(self.matching)} weights for {len(wanted)} features")
             for weight, one, other in zip(self.matching, wanted, self._features(fake), strict=True):
                 matching = weight * feature_matching(one, other)
                 row["matching"] = row.get("matching", 0.0) + matching.item()

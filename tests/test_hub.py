@@ -148,6 +148,19 @@ def test_a_card_that_is_there_is_left_alone(run, tmp_path):
     assert (tmp_path / "copy" / "README.md").read_text() == "my own words"
 
 
+def test_no_network_is_saved_beside_another_s_card(run, tmp_path):
+    save_pretrained("midinet", tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(ValueError, match=r"README\.md is the card of another network: move it away, or save into an"):
+        save_pretrained(run, tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    save_pretrained("midinet", tmp_path)  # the same again
+    (tmp_path / "README.md").unlink()
+    save_pretrained(run, tmp_path)
+    assert from_pretrained(tmp_path).card["recipe"] == "toy"
+    assert "`convnet`" in (tmp_path / "README.md").read_text()
+
+
 def test_a_network_that_no_card_describes_is_not_saved(run, tmp_path):
     composer = load_generator(run)
     nameless = Composer(composer.generator, Grid(), composer.names, composer.programs, {})

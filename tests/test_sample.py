@@ -104,7 +104,7 @@ def test_half_precision_weights_play_in_full_precision(run, toy):
 
 
 def test_a_run_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(CheckpointError, match=r"there is no run folder .*nowhere"):
+    with pytest.raises(CheckpointError, match=r"folder .*nowhere; with the package come choir, chorales, midinet"):
         load_generator(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
     with pytest.raises(CheckpointError, match="empty is not a run"):
@@ -184,6 +184,8 @@ def no_grid(run):
      (lambda run: edit_config(run, programs=[0, 0, 0, 1.0]), r"a program 1\.0, and they are 0 to 127"),
      (lambda run: edit_config(run, tracks=["a", "b", "c", 4]), "a track that is called 4, and no text"),
      (lambda run: edit_config(run, data=["chorales"]), "data \\['chorales'\\], and they are an object"),
+     (lambda run: edit_config(run, data={"normalise_key": "no"}), "normalise_key 'no', and it is true or false"),
+     (lambda run: changed_config(run, "grid", beats_per_bar="4"), "beats_per_bar '4' of the grid is no whole number"),
      (lambda run: changed_config(run, "grid", n_steps=16.0), r"n_steps 16\.0 of the grid is no whole number"),
      (lambda run: changed_config(run, "generator", channels=[]), "does not fit this version"),
      (lambda run: changed_config(run, "grid", low=37), "does not fit .* must start on a C"),

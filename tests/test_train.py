@@ -140,11 +140,23 @@ def test_parts_that_do_not_fit_are_refused():
         tiny_game(lessons=1)
     with pytest.raises(ValueError, match="are at least 1"):
         tiny_game(discriminator_steps=0)
+    with pytest.raises(ValueError, match="no loss 'hings'; there are minimax, "):
+        tiny_game(loss="hings")
+    for number in ({"penalty_weight": 0.0}, {"clip": -0.1}):
+        with pytest.raises(ValueError, match="are positive"):
+            tiny_game(**number)
+    with pytest.raises(ValueError, match=r"from 0 to less than 1, not 1\.0"):
+        tiny_game(ema=1.0)
     mixing = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(2 * 4 * 4 * 16 * 48, 4), torch.nn.BatchNorm1d(4))
     with pytest.raises(ValueError, match="batch normalisation, which mixes samples"):
         AdversarialGame(ConvGenerator(channels=(8, 8, 8, 8, 8)), mixing, penalty=r1_r2)
+    with pytest.raises(ValueError, match="with spectral and batch normalisation, whose factors"):
+        AdversarialGame(ConvGenerator(channels=(8, 8, 8, 8, 8)), mixing, "wasserstein", spectral=True)
+    AdversarialGame(ConvGenerator(channels=(8, 8, 8, 8, 8)), mixing, "wasserstein", clip=0.1)
     with pytest.raises(ValueError, match="a batch of 4 cannot be shared out among 3 updates"):
         tiny_game(discriminator_steps=3).step(batch(0))
+    with pytest.raises(ValueError, match=r"shape \(2, 3, 4, 16, 48\), and the generator makes some of \(2, 4, "):
+        tiny_game().step(batch(0)[:, :, :3])
 
 
 def test_the_mlp_without_its_sigmoid_plays_by_any_loss():
@@ -220,6 +232,8 @@ def test_matching_is_in_the_generators_loss():
     game = AdversarialGame(Pitch(), Pitch(), matching=(0.1, 0.01))
     row = game.step(torch.full((4, 1), 2.0))
     assert row["matching"] == pytest.approx(0.1 * 1.5**2 + 0.01 * 3.0**2)
+    with pytest.raises(ValueError, match="matching has 1 weights for 2 features"):
+        AdversarialGame(Pitch(), Pitch(), matching=(0.1,)).step(torch.full((4, 1), 2.0))
 
 
 def test_a_generator_says_what_is_seen_of_real_music():
