@@ -17,8 +17,8 @@ from ganmusic.models.musegan import (
 )
 from ganmusic.models.musegan_small import SmallMuseGANDiscriminator, SmallMuseGANGenerator
 from ganmusic.penalties import gradient_penalty
-from ganmusic.recipes import RECIPES, Recipe
-from ganmusic.sample import load_generator, sample_rolls
+from ganmusic.recipes import RECIPES, Recipe, held_out
+from ganmusic.sample import load_generator, sample_rolls, to_roll
 from ganmusic.train import AdversarialGame
 
 CHORALE, BAND = (4, 4, 16, 48), (5, 4, 16, 72)
@@ -361,3 +361,14 @@ def test_the_shipped_hybrid_makes_chords_out_of_what_its_voices_share():
     strangers[:, 0] = z[:, 0].roll(1, 0)
     same = (composer.generator.sample(z) == composer.generator.sample(strangers))[:, 0].all(-1)
     assert same.float().mean() < 0.5
+
+
+def test_the_shipped_accompanist_answers_the_melody_that_it_is_given():
+    composer = load_generator("musegan_accompanist")
+    player = composer.generator
+    real = torch.from_numpy(np.stack(held_out("chorales", "test", 4).roll, 1)[::4][:60]).float()
+    answered = player.sample(player.latent(60, generator=torch.Generator().manual_seed(1)), player.ask(real))
+    assert torch.equal(answered[:, :, 0].float(), real[:, :, 0])
+    stranger = torch.cat([answered[:, :, :1].roll(20, 0), answered[:, :, 1:]], 2)
+    triads = [np.nanmean(triads_on_beats(to_roll(rolls), composer.grid)) for rolls in (answered, stranger)]
+    assert triads[0] > 0.5 > 0.35 > triads[1]

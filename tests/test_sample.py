@@ -199,7 +199,7 @@ def test_what_is_wrong_with_a_run_is_said_with_its_name(harm, said, run):
         load_generator(run)
 
 
-@pytest.mark.parametrize("name", ["choir", "chorales", "midinet", "musegan_hybrid"])
+@pytest.mark.parametrize("name", checkpoint.shipped())
 def test_shipped_weights_fit_their_own_grid_alone(name, tmp_path):
     shutil.copytree(checkpoint.find(name), tmp_path / name)
     load_generator(tmp_path / name)
