@@ -49,6 +49,7 @@ TITLES = {
     "musegan_hybrid": "MuseGAN, hybrid",
     "binary_deterministic": "BinaryMuseGAN, deterministic",
     "binary_stochastic": "BinaryMuseGAN, stochastic",
+    "binary_threshold": "BinaryMuseGAN's baseline, a sigmoid cut at one half",
 }
 #: Minutes of processor time that each network has, and by seed how often.
 MINUTES = 20
