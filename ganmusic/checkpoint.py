@@ -115,18 +115,6 @@ def write_config(run: str | os.PathLike[str], config: dict[str, Any]) -> None:
     write_json(run / "config.json", {"format": FORMAT, **config})
 
 
-def has_other_config(run: str | os.PathLike[str], config: dict[str, Any]) -> bool:
-    """Whether a folder has a `config.json` other than the one that `write_config` would write.
-
-    Raises
-    ------
-    CheckpointError
-        If that is damaged.
-    """
-    path = Path(run) / "config.json"
-    return path.exists() and read_json(path) != json.loads(json.dumps({"format": FORMAT, **config}))
-
-
 def read_config(run: str | os.PathLike[str]) -> dict[str, Any]:
     """Read what a run was made of.
 

@@ -485,7 +485,7 @@ def _compose(options: argparse.Namespace) -> None:
 
     from tqdm import tqdm
 
-    from ganmusic import audio, midi, sample
+    from ganmusic import audio, sample
     from ganmusic.player import Clip
 
     told = {name: getattr(options, name) for name in ("mode", "density", "register")}
@@ -509,7 +509,7 @@ def _compose(options: argparse.Namespace) -> None:
             f"the network has hardly ever heard {', '.join(rare)} beside the other chords, and will not heed them: the "
             "tunes that it learned from keep to the triads of their key"
         )
-    before = None if options.after is None else _laid(midi.read_music(options.after), composer, options.after)
+    before = None if options.after is None else _read_beginning(options.after, composer)
     n_bars = options.bars or getattr(composer.generator, "n_bars", len(chords) or 8)
     if before is None and melody is None:
         composer.asking(**told, moved=composer.way_to(home, options.register) if home else 0)
@@ -540,45 +540,51 @@ def _compose(options: argparse.Namespace) -> None:
     print(out if len(paths) == 1 else f"{paths[0]} to {paths[-1].name}")
 
 
+def _read_beginning(path: Path, composer: Any) -> Any:
+    """The music that is to be gone on from; what is not kept of the file is said."""
+    from ganmusic import midi
+
+    music = midi.read_music(path)
+    piece = composer.lay(music, path)
+    _say_what_changes(music, composer, path, "the notes")
+    return piece
+
+
 def _read_melody(options: argparse.Namespace, composer: Any) -> Any:
     """The melody that is to be accompanied, alone; what is not kept of the file, and its key, is said."""
     from dataclasses import replace
 
-    from ganmusic import midi, quantise
+    from ganmusic import midi
 
     path = options.melody
     music = midi.read_music(path)
-    piece = _laid(music, composer, path)
+    piece = composer.lay(music, path)
     try:
         given = composer.check_melody(piece, options.key)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     if given.piece.n_bars > _MAX_MELODY:
         raise ValueError(f"{path}: has {given.piece.n_bars:,} bars, and at most {_MAX_MELODY} are accompanied")
-    numerator, denominator = music.metre
-    steps = composer.grid.n_steps * denominator // (4 * numerator)  # in a quarter note
-    if off := sum(quantise.off_grid(replace(music, parts=[music.parts[given.number]]), steps)):
-        _remark(f"{off:.0%} of the melody's notes in {path} lie off a grid of {steps} steps a quarter, and are moved")
-    if len({speed for _, speed in music.tempos}) > 1 or music.metre_changes:
-        _remark(f"{path} changes its tempo or its metre; it is kept at one tempo, in bars of one length")
+    melody = replace(music, parts=[music.parts[given.number]])
+    _say_what_changes(melody, composer, path, "the melody's notes")
     if composer.normalised and not options.key:
         found = f"taken to be in {given.key}" if given.key else "in no key that could be told"
         _remark(f"{path} is {found}; --key says so if it is in another")
     return given.piece
 
 
-def _laid(music: Any, composer: Any, path: Path) -> Any:
-    """Music of a file in a network's steps if its bars are as long, as those of 2/2 and 4/4 are; else in its own.
-
-    Bars of eighths are not taken for bars of quarters: 6/8 is no 3/4.
-    """
+def _say_what_changes(music: Any, composer: Any, path: Path, what: str) -> None:
+    """Say what of a file's rhythm is lost on a network's grid."""
     from ganmusic import quantise
-    from ganmusic.pianoroll import Grid
 
-    grid, (numerator, denominator) = composer.grid, music.metre
-    if denominator > 4 or 4 * numerator != denominator * grid.beats_per_bar:
-        return quantise.lay_on_grid(music, None, path)
-    return quantise.lay_on_grid(music, Grid(grid.n_steps, grid.beats_per_bar, 0, 132), path)
+    numerator, denominator = music.metre
+    steps = composer.grid.n_steps * denominator // (4 * numerator)  # in a quarter note
+    if off := sum(quantise.off_grid(music, steps)):
+        _remark(f"{off:.0%} of {what} in {path} lie off a grid of {steps} steps a quarter, and are moved")
+    if len({speed for _, speed in music.tempos}) > 1 or music.metre_changes:
+        _remark(f"{path} changes its tempo or its metre; it is kept at one tempo, in bars of one length")
+    if denominator < 4:
+        _remark(f"{path} is in {numerator}/{denominator}; what comes out is in quarters, in bars of the same length")
 
 
 def _remark(text: str) -> None:

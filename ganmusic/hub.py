@@ -10,6 +10,7 @@ Taught in: notebooks/03-training.ipynb
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -27,6 +28,9 @@ from ganmusic.store import describe
 
 __all__ = ["HubError", "from_pretrained", "push_to_hub", "save_pretrained"]
 
+#: The last line of a card that `save_pretrained` writes, and may write again.
+WRITTEN = "<!-- Written by ganmusic, and again with the weights, as long as this line stands here. -->"
+
 _Result = TypeVar("_Result")
 
 
@@ -43,7 +47,8 @@ def save_pretrained(
 ) -> Path:
     """Write a network to a folder: its weights, what it is built of, and a model card.
 
-    A card that is there is left as it is, for it may be yours; a run's own ``README.md`` is taken along.
+    A card that is there is written again if it is one that this function wrote, and else left as it is, for it may be
+    yours; a run's own ``README.md`` is taken along.
 
     Parameters
     ----------
@@ -64,10 +69,10 @@ def save_pretrained(
     Raises
     ------
     CheckpointError
-        If the run cannot be loaded.
+        If the run cannot be loaded, or the folder's own `config.json` is damaged.
     ValueError
         If the network is not one of `ganmusic.models.MODELS`, by its card; or the folder holds a run with checkpoints,
-        which would be played instead of what is saved, or another network with its card.
+        which would be played instead of what is saved, or another network and a card that this function did not write.
 
     Taught in: notebooks/03-training.ipynb
     """
@@ -85,18 +90,28 @@ def save_pretrained(
         "drums": list(composer.drums),
     }
     card = folder / "README.md"
-    if card.exists() and checkpoint.has_other_config(folder, config):
+    given = card.exists() and WRITTEN not in card.read_text(encoding="utf-8", errors="replace")
+    if given and _holds_another(folder, config):
         raise ValueError(f"{card} is the card of another network: move it away, or save into another folder")
     checkpoint.write_config(folder, config)
     checkpoint.save_weights(folder, composer.generator.state_dict())
     own = None if isinstance(source, Composer) else checkpoint.find(source) / "README.md"
-    if not card.exists():
+    if not given:
         with atomic_path(card) as temporary:
             if own and own.exists():
                 shutil.copyfile(own, temporary)
             else:
                 temporary.write_text(_model_card(composer, repo_id or str(folder), licence), encoding="utf-8")
     return folder
+
+
+def _holds_another(folder: Path, config: dict[str, Any]) -> bool:
+    """Whether a folder has a network that differs in more than how far it has been trained."""
+    path = folder / "config.json"
+    if not path.exists():
+        return False
+    there, here = checkpoint.read_json(path), json.loads(json.dumps(config))
+    return any(there.get(name) != here.get(name) for name in ("model", "generator", "grid", "tracks", "recipe", "data"))
 
 
 def from_pretrained(
@@ -253,6 +268,8 @@ def _model_card(composer: Composer, name: str, licence: str | None) -> str:
             "",
             "It knows the style, the metre and the tracks of its data, and nothing else. To judge it beside held-out",
             "music, and to see whether it copies: `ganmusic evaluate --run FOLDER`.",
+            "",
+            WRITTEN,
             "",
         ]
     )

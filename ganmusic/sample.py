@@ -22,6 +22,7 @@ from ganmusic import checkpoint
 from ganmusic.keys import PITCH_CLASSES, Chord, Key, common_shift, estimate_key, parse_chords, parse_key
 from ganmusic.models import MODELS
 from ganmusic.pianoroll import Grid, Piece, Roll, Track, chroma, piece_to_roll, roll_to_piece, transpose
+from ganmusic.quantise import Music, lay_on_grid
 
 __all__ = [
     "CHORDS",
@@ -198,6 +199,27 @@ class Composer:
         rare = [chord for chord in chords if share[(chord.root + shift) % 12, int(chord.minor)] < 0.01]
         return [str(chord) for chord in dict.fromkeys(rare)]
 
+    def lay(self, music: Music, source: str | os.PathLike[str]) -> Piece:
+        """Lay music of a file in the network's steps where its bars are as long, as those of 2/2 and 4/4 are; else in
+        its own (`ganmusic.midi.read`), for what then refuses it to name them. Bars of eighths are not taken for bars of
+        quarters: 6/8 is no 3/4.
+
+        Parameters
+        ----------
+        music : Music
+            As `ganmusic.midi.read_music` reads it.
+        source : str or path
+            Where it came from, for the error's text.
+
+        Raises
+        ------
+        MusicFileError
+            As `ganmusic.midi.read`.
+        """
+        grid, (numerator, denominator) = self.grid, music.metre
+        as_long = denominator <= 4 and 4 * numerator == denominator * grid.beats_per_bar
+        return lay_on_grid(music, Grid(grid.n_steps, grid.beats_per_bar, 0, 132) if as_long else None, source)
+
     def way_to(self, key: Key, register: float | None = None) -> int:
         """Semitones from the common key to another: the shorter way, or the rest of the octave where only that leads to
         the register that is asked for (see `asking`).
@@ -211,7 +233,7 @@ class Composer:
         if register is None or not self.takes_wishes:
             return there[0]
         low, high = (end + self.grid.low for end in self.generator.ranges["register"])  # type: ignore[index]
-        fits = [way for way in there if low + way <= register <= high + way]
+        fits = [way for way in there if round(low + way, 6) <= register <= round(high + way, 6)]
         if not fits:
             ranges = " or ".join(f"{low + way:.1f} to {high + way:.1f}" for way in sorted(there))
             raise ValueError(
@@ -258,12 +280,12 @@ class Composer:
                 f"{', '.join(takes)} can{but}"
             )
         lowest = self.grid.low + moved
-        low, high = (end + lowest for end in self.generator.ranges["register"])  # type: ignore[index]
+        low, high = (round(end + lowest, 6) for end in self.generator.ranges["register"])  # type: ignore[index]
         if register is not None and not low <= register <= high:
             raise ValueError(
                 f"the register that this network can be asked for is {low:.1f} to {high:.1f} (MIDI), not {register}"
             )
-        above = None if register is None else register - lowest
+        above = None if register is None else round(register - lowest, 6)
         asked: Tensor = self.generator.asking(1, mode, density, above, before)  # type: ignore[operator]
         return asked
 
@@ -302,17 +324,26 @@ def load_generator(run: str | os.PathLike[str] | None = None) -> Composer:
         composer = Composer(
             generator.eval().requires_grad_(False),
             _grid(config["grid"]),
-            tuple(config["tracks"]),
-            tuple(config["programs"]),
+            _listed(config, "tracks", str),
+            _listed(config, "programs", int),
             config,
-            tuple(config.get("drums", ())),
+            _listed({"drums": []} | config, "drums", bool),
         )
     except checkpoint.CheckpointError:
         raise
-    except (LookupError, TypeError, AttributeError, RuntimeError, ValueError) as error:
+    except (LookupError, TypeError, AttributeError, RuntimeError, ValueError, ArithmeticError) as error:
         raise checkpoint.CheckpointError.misfit(run, error) from None
     _check_parts(composer, run)
     return composer
+
+
+def _listed(config: dict[str, Any], name: str, kind: type) -> tuple[Any, ...]:
+    """A list as it stands in a file, where anything may stand."""
+    found = config[name]
+    if not isinstance(found, list) or any(type(each) is not kind for each in found):
+        text = {str: "texts", int: "whole numbers", bool: "true or false"}[kind]
+        raise ValueError(f"{name} {found!r} is no list of {text}")
+    return tuple(found)
 
 
 def _grid(sides: dict[str, Any]) -> Grid:
@@ -347,14 +378,12 @@ def _check_parts(composer: Composer, run: Path) -> None:
         for name, n in grid.items()
         if sizes.get(f"n_{name}", n) != n
     ]
-    programs = (each for each in composer.programs if type(each) is not int or each not in range(128))
-    wrong += [f"a program {each!r}, and they are 0 to 127" for each in programs]
+    wrong += [f"a program {each!r}, and they are 0 to 127" for each in composer.programs if each not in range(128)]
     data = composer.card.get("data", {})
     if not isinstance(data, dict):
         wrong.append(f"data {data!r}, and they are an object")
     elif type(data.get("normalise_key", False)) is not bool:
         wrong.append(f"normalise_key {data['normalise_key']!r}, and it is true or false")
-    wrong += [f"a track that is called {name!r}, and no text" for name in composer.names if not isinstance(name, str)]
     if wrong:
         raise checkpoint.CheckpointError(f"{run}: its config.json does not fit itself: {'; '.join(wrong)}")
 
@@ -489,8 +518,8 @@ def continue_piece(
     Parameters
     ----------
     piece : Piece
-        On the network's metre, with as many tracks as it has, one note at a time on each. Its key is that of its
-        labels, or the one that `ganmusic.keys.estimate_key` finds.
+        On the network's metre and steps (`Composer.lay`), with as many tracks as it has, one note at a time on each.
+        Its key is that of its labels, or the one that `ganmusic.keys.estimate_key` finds.
     n_bars : int
         Bars to add, at least 1.
     seed, run, mode, density, register, candidates
@@ -541,9 +570,9 @@ def accompany(
     Parameters
     ----------
     melody : Piece
-        On the network's metre. Its melody is the one track with notes, or the one called 'melody' or as the network
-        calls the track that it puts it on; of notes that overlap the earlier ends. It is sung in the octave in which
-        that voice of the network is at home, and comes out in its own.
+        On the network's metre and steps (`Composer.lay`). Its melody is the one track with notes, or the one called
+        'melody' or as the network calls the track that it puts it on; of notes that overlap the earlier ends. It is
+        sung in the octave in which that voice of the network is at home, and comes out in its own.
     seed, run, candidates
         See `compose`. Time grows with the candidates and with the length: some two seconds, and half a second a bar.
     key : str, optional
@@ -797,5 +826,5 @@ def _widened(piece: Piece) -> Piece:
 
 def _learned(card: dict[str, Any]) -> str:
     """Name a network: by its recipe, and by its corpus where that is not in the recipe's name."""
-    recipe, corpus = card["recipe"], card.get("data", {}).get("corpus")
+    recipe, corpus = card.get("recipe", card.get("model")), card.get("data", {}).get("corpus")
     return str(recipe) if corpus in (None, recipe) else f"{recipe} on {corpus}"

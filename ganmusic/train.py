@@ -27,7 +27,7 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 from tqdm.auto import tqdm
 
 from ganmusic import checkpoint, parallel
@@ -191,8 +191,14 @@ class AdversarialGame:
             raise ValueError(f"there is no precision {self.precision!r}; there are {', '.join(PRECISIONS)}")
         if min(self.discriminator_steps, self.generator_steps, self.penalty_every) < 1:
             raise ValueError("discriminator_steps, generator_steps and penalty_every are at least 1")
-        if self.penalty_weight <= 0 or (self.clip is not None and self.clip <= 0):
-            raise ValueError("penalty_weight and clip are positive")
+        clip = 1.0 if self.clip is None else self.clip
+        positive = {
+            "learning_rate": self.learning_rate, "lesson_rate": self.lesson_rate, "penalty_weight": self.penalty_weight,
+            "clip": clip,
+        }  # fmt: skip
+        for name, number in positive.items():
+            if not 0 < number < math.inf:
+                raise ValueError(f"{name} is a positive number, not {number}")
         if not 0 <= self.ema < 1:
             raise ValueError(f"the averaged generator keeps a share of itself from 0 to less than 1, not {self.ema}")
         of_probabilities = getattr(self.discriminator, "of_probabilities", False)
@@ -204,15 +210,18 @@ class AdversarialGame:
                 f"the loss {self.loss.name!r} grows without end unless the discriminator's slope is bounded: "
                 "give a penalty (gradient_penalty), clip or spectral"
             )
-        if self.loss.needs_lipschitz and self.mixes_samples and not (self.penalty or self.clip):
+        normalising = (_NormBase, nn.LayerNorm, nn.GroupNorm)
+        normalises = any(isinstance(layer, normalising) for layer in self.discriminator.modules())
+        if self.loss.needs_lipschitz and normalises and not (self.penalty or self.clip):
             raise ValueError(
-                f"the loss {self.loss.name!r} grows without end with spectral and batch normalisation, whose factors "
-                "spectral leaves alone: take a discriminator without, or clip"
+                f"the loss {self.loss.name!r} grows without end where layers normalise, which spectral does not bound: "
+                "take a discriminator without, or clip"
             )
         if self.penalty and self.mixes_samples:
+            instead = "clip" if self.loss.needs_lipschitz else "clip or spectral"
             raise ValueError(
                 "a penalty on each sample's gradient does not fit a discriminator with batch normalisation, which "
-                "mixes samples: take one without, or clip or spectral instead"
+                f"mixes samples: take one without, or {instead} instead"
             )
         if self.matching and not hasattr(self.discriminator, "features"):
             raise ValueError("this discriminator has no features to match")

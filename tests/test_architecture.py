@@ -35,7 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "models": {"pianoroll", "keys", "parallel", "losses", "penalties", "models"},
     "checkpoint": {"files"},
     "train": {"parallel", "losses", "penalties", "checkpoint", "files"},
-    "sample": {"pianoroll", "keys", "models", "checkpoint"},
+    "sample": {"pianoroll", "quantise", "keys", "models", "checkpoint"},
     "hub": {
         *("pianoroll", "files", "midi", "keys", "voices", "store", "corpora", "models", "checkpoint", "sample"),
     },

@@ -410,10 +410,14 @@ def test_without_questions_the_wishes_are_those_of_real_clips():
     assert generator.examples.rows[:5].equal(asked)  # and they stay as they were
 
 
-def test_a_latent_too_short_for_wishes_is_refused():
+def test_sizes_that_cannot_be_are_refused():
     tiny(n_latent=6)
     with pytest.raises(ValueError, match="at least 6 numbers, not 4"):
         tiny(n_latent=4)
+    with pytest.raises(ValueError, match="at least one voice and one pitch, not 0 and 48"):
+        ChoirGenerator(n_tracks=0)
+    with pytest.raises(ValueError, match="bars of 0 steps do not fit"):
+        ChoirGenerator(n_steps=0)
 
 
 def test_near_latents_ask_for_nearly_the_same():

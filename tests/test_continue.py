@@ -166,8 +166,8 @@ def test_a_key_tells_its_mode(composer):
 @pytest.mark.parametrize(
     ("wish", "says"),
     [
-        ({"density": 100}, r"is 10\.1 to 19\.9, not 100"),
-        ({"register": 20}, r"is 56\.1 to 67\.9 \(MIDI\), not 20"),
+        ({"density": 100}, r"is 10\.2 to 19\.9, not 100"),
+        ({"register": 20}, r"is 56\.2 to 67\.8 \(MIDI\), not 20"),
         ({"mode": "dorian"}, "'major' or 'minor'"),
     ],
 )
@@ -185,7 +185,7 @@ def test_a_file_goes_on_from_the_command_line(composer, chorale, tmp_path, monke
     assert main([*arguments, "--key", "C"]) != 0
     assert "goes on in the music's own key" in capsys.readouterr().err
     assert main([*arguments, "--density", "3"]) != 0
-    assert "10.1 to 19.9" in capsys.readouterr().err
+    assert "10.2 to 19.9" in capsys.readouterr().err
 
 
 def test_music_without_labels_is_moved_by_the_key_that_it_seems_to_be_in(composer, chorale):
@@ -244,13 +244,15 @@ def test_the_register_of_what_follows_is_that_of_what_sounds(choir, chorale, sem
 
 
 def test_the_range_of_the_register_is_that_of_what_sounds(composer):
-    ends = r"in F major, .* is 49\.1 to 60\.9 or 61\.1 to 72\.9 \(MIDI\)"  # a fifth down, a fourth up
+    ends = r"in F major, .* is 49\.2 to 60\.8 or 61\.2 to 72\.8 \(MIDI\)"  # a fifth down, a fourth up
     for register in (20, 61, 80):
         with pytest.raises(ValueError, match=f"{ends}, not {register}"):
             compose(4, run=composer, register=register, key="F major")
+    for register in (49.2, 60.8, 61.2, 72.8):
+        compose(4, run=composer, register=register, key="F major", candidates=1)
 
 
-def test_the_command_goes_on_from_bars_of_two_halves(composer, tmp_path, monkeypatch):
+def test_the_command_goes_on_from_bars_of_two_halves(composer, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("ganmusic.sample.load_generator", lambda run: composer)
     notes = tuple(Note(0, 16, pitch) for pitch in (72, 67, 64, 48))
     midi.write(Piece(tuple(Track(str(note.pitch), (note,)) for note in notes)), tmp_path / "four.mid")
@@ -260,6 +262,7 @@ def test_the_command_goes_on_from_bars_of_two_halves(composer, tmp_path, monkeyp
     for name in ("four", "two"):
         arguments = ["compose", str(tmp_path / f"{name}-on.mid"), "--after", str(tmp_path / f"{name}.mid")]
         assert main([*arguments, "--bars", "2"]) == 0
+    assert "two.mid is in 2/2; what comes out is in quarters" in capsys.readouterr().err
     assert midi.read(tmp_path / "two-on.mid") == midi.read(tmp_path / "four-on.mid")
 
 

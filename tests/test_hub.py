@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -159,6 +160,29 @@ def test_no_network_is_saved_beside_another_s_card(run, tmp_path):
     save_pretrained(run, tmp_path)
     assert from_pretrained(tmp_path).card["recipe"] == "toy"
     assert "`convnet`" in (tmp_path / "README.md").read_text()
+
+
+def test_a_card_that_it_wrote_is_written_again(run, tmp_path):
+    save_pretrained(load_generator("choir"), tmp_path)  # a Composer has no card of its own to take along
+    assert "`choir`" in (tmp_path / "README.md").read_text()
+    save_pretrained(run, tmp_path)
+    assert "`convnet`" in (tmp_path / "README.md").read_text()
+
+
+def test_one_s_own_card_stays_while_a_network_goes_on_learning(run, tmp_path):
+    composer = load_generator(run)
+    save_pretrained(composer, tmp_path)
+    (tmp_path / "README.md").write_text("my own words")
+    save_pretrained(replace(composer, card={**composer.card, "step": 99, "seconds": 9.0, "best": None}), tmp_path)
+    assert (tmp_path / "README.md").read_text() == "my own words"
+    assert from_pretrained(tmp_path).card["step"] == 99
+
+
+def test_a_network_without_a_recipe_composes(run, tmp_path):
+    composer = load_generator(run)
+    card = {name: composer.card[name] for name in ("model", "generator")}
+    save_pretrained(replace(composer, card=card), tmp_path)
+    assert compose(1, run=tmp_path).title == "convnet, seed 0"
 
 
 def test_a_network_that_no_card_describes_is_not_saved(run, tmp_path):

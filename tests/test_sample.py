@@ -180,9 +180,11 @@ def no_grid(run):
       "4 programs for 2 tracks; 4 drums .* a network of 4 tracks and a list of 2"),
      (lambda run: edit_config(run, programs=[1]), "1 programs for 4 tracks"),
      (lambda run: edit_config(run, programs=[0, 0, 0, 128]), "a program 128, and they are 0 to 127"),
-     (lambda run: edit_config(run, programs=[0, 0, 0, "organ"]), "a program 'organ'"),
-     (lambda run: edit_config(run, programs=[0, 0, 0, 1.0]), r"a program 1\.0, and they are 0 to 127"),
-     (lambda run: edit_config(run, tracks=["a", "b", "c", 4]), "a track that is called 4, and no text"),
+     (lambda run: edit_config(run, programs=[0, 0, 0, "organ"]), "programs .*'organ'.* is no list of whole numbers"),
+     (lambda run: edit_config(run, programs=[0, 0, 0, 1.0]), r"programs \[0, 0, 0, 1\.0\] is no list of whole numbers"),
+     (lambda run: edit_config(run, tracks=["a", "b", "c", 4]), "tracks .* is no list of texts"),
+     (lambda run: edit_config(run, tracks="satb"), "tracks 'satb' is no list of texts"),
+     (lambda run: edit_config(run, drums=[None] * 4), "drums .* is no list of true or false"),
      (lambda run: edit_config(run, data=["chorales"]), "data \\['chorales'\\], and they are an object"),
      (lambda run: edit_config(run, data={"normalise_key": "no"}), "normalise_key 'no', and it is true or false"),
      (lambda run: changed_config(run, "grid", beats_per_bar="4"), "beats_per_bar '4' of the grid is no whole number"),
@@ -205,6 +207,9 @@ def test_shipped_weights_fit_their_own_grid_alone(name, tmp_path):
     load_generator(tmp_path / name)
     changed_config(tmp_path / name, "grid", n_pitches=60)
     with pytest.raises(CheckpointError, match=f"{name}: its config.json does not fit itself: .* a grid of 60"):
+        load_generator(tmp_path / name)
+    changed_config(tmp_path / name, "generator", n_tracks=0)
+    with pytest.raises(CheckpointError, match=f"{name} does not fit this version of|{name}: its weights are not those"):
         load_generator(tmp_path / name)
 
 

@@ -142,16 +142,20 @@ def test_parts_that_do_not_fit_are_refused():
         tiny_game(discriminator_steps=0)
     with pytest.raises(ValueError, match="no loss 'hings'; there are minimax, "):
         tiny_game(loss="hings")
-    for number in ({"penalty_weight": 0.0}, {"clip": -0.1}):
-        with pytest.raises(ValueError, match="are positive"):
-            tiny_game(**number)
+    wrong = {"penalty_weight": 0.0, "clip": -0.1, "learning_rate": math.nan, "lesson_rate": math.inf}
+    for name, number in wrong.items():
+        with pytest.raises(ValueError, match=f"{name} is a positive number, not {number}"):
+            tiny_game(**{name: number})
     with pytest.raises(ValueError, match=r"from 0 to less than 1, not 1\.0"):
         tiny_game(ema=1.0)
     mixing = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(2 * 4 * 4 * 16 * 48, 4), torch.nn.BatchNorm1d(4))
     with pytest.raises(ValueError, match="batch normalisation, which mixes samples"):
         AdversarialGame(ConvGenerator(channels=(8, 8, 8, 8, 8)), mixing, penalty=r1_r2)
-    with pytest.raises(ValueError, match="with spectral and batch normalisation, whose factors"):
-        AdversarialGame(ConvGenerator(channels=(8, 8, 8, 8, 8)), mixing, "wasserstein", spectral=True)
+    for layer in (mixing, torch.nn.Sequential(torch.nn.Flatten(), torch.nn.LayerNorm(2 * 4 * 4 * 16 * 48))):
+        with pytest.raises(ValueError, match="grows without end where layers normalise, which spectral does not bound"):
+            AdversarialGame(ConvGenerator(channels=(8, 8, 8, 8, 8)), layer, "wasserstein", spectral=True)
+    with pytest.raises(ValueError, match="take one without, or clip instead"):
+        AdversarialGame(ConvGenerator(channels=(8, 8, 8, 8, 8)), mixing, "wasserstein", penalty=r1_r2)
     AdversarialGame(ConvGenerator(channels=(8, 8, 8, 8, 8)), mixing, "wasserstein", clip=0.1)
     with pytest.raises(ValueError, match="a batch of 4 cannot be shared out among 3 updates"):
         tiny_game(discriminator_steps=3).step(batch(0))

@@ -19,7 +19,7 @@ Taught in: notebooks/10-our-model.ipynb
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from math import prod
+from math import ceil, floor, prod
 
 import torch
 from torch import Tensor, nn
@@ -438,7 +438,8 @@ class ChoirGenerator(nn.Module):
     Raises
     ------
     ValueError
-        If a bar's steps cannot be unfolded by twos and threes, or the latent vector is too short.
+        If a bar's steps cannot be unfolded by twos and threes, the latent vector is too short, or there is no voice or
+        no pitch.
 
     Taught in: notebooks/10-our-model.ipynb
     """
@@ -462,6 +463,8 @@ class ChoirGenerator(nn.Module):
         super().__init__()
         self.n_tracks, self.n_steps, self.n_pitches, self.n_latent = n_tracks, n_steps, n_pitches, n_latent
         self.n_codes, self.kl = n_codes, kl
+        if min(n_tracks, n_pitches) < 1:
+            raise ValueError(f"a choir has at least one voice and one pitch, not {n_tracks} and {n_pitches}")
         if n_latent < 2 * len(CONTROLS):
             raise ValueError(f"a latent vector of the choir has at least {2 * len(CONTROLS)} numbers, not {n_latent}")
         strides = to_beats(n_steps)
@@ -504,9 +507,12 @@ class ChoirGenerator(nn.Module):
 
     @property
     def ranges(self) -> dict[str, tuple[float, float]]:
-        """What can be asked for: of each control the 1st and the 99th percentile of remembered real clips."""
-        ends = self.usual.quantile(self.usual.new_tensor([0.01, 0.99]), 0)
-        return {name: (low, high) for name, (low, high) in zip(CONTROLS, ends.T.tolist(), strict=True)}
+        """What can be asked for: of the density and of the register the 1st and the 99th percentile of remembered real
+        clips, inwards to whole tenths, so that what is said of them holds.
+        """
+        ends = self.usual.quantile(self.usual.new_tensor([0.01, 0.99]), 0).T.tolist()
+        tenths = {name: (ceil(10 * low), floor(10 * high)) for name, (low, high) in zip(CONTROLS, ends, strict=True)}
+        return {name: (low / 10, max(low, high) / 10) for name, (low, high) in tenths.items() if name != "mode"}
 
     def asking(
         self,

@@ -45,9 +45,9 @@ def factors(n_steps: int) -> list[int]:
     Raises
     ------
     ValueError
-        If `n_steps` is 1, or has a prime factor above 3.
+        If `n_steps` is less than 2, or has a prime factor above 3.
     """
-    rest, found = n_steps, []
+    rest, found = max(1, n_steps), []
     for prime in (3, 2):
         while rest % prime == 0:
             found.append(prime)
