@@ -44,7 +44,7 @@ def average(runs: list[dict[str, Any]], name: str) -> float:
 
 def curves(contest: dict[str, Any]) -> str:
     """Distance to validation music against minutes of one core: a thin line a seed, a thick one their mean."""
-    figure = Figure(figsize=(8, 5), layout="constrained")
+    figure = Figure(figsize=(8, 6), layout="constrained")
     ax = figure.subplots()
     said = []
     for colour, (title, runs) in enumerate(by_model(contest).items()):
@@ -64,7 +64,7 @@ def curves(contest: dict[str, Any]) -> str:
         axis.set_ticks(marks, labels=[str(mark) for mark in marks])
         axis.set_minor_locator(NullLocator())
     ax.grid(axis="y", color="0.9")
-    ax.legend(fontsize=8, frameon=False)
+    figure.legend(loc="outside lower center", ncols=2, fontsize=9, frameon=False)
     ax.spines[["top", "right"]].set_visible(False)
     text = io.StringIO()
     figure.savefig(text, format="svg")
