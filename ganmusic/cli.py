@@ -546,7 +546,7 @@ def _read_beginning(path: Path, composer: Any) -> Any:
 
     music = midi.read_music(path)
     piece = composer.lay(music, path)
-    _say_what_changes(music, composer, path, "the notes")
+    _say_what_changes(music, piece, path, "the notes")
     return piece
 
 
@@ -566,24 +566,24 @@ def _read_melody(options: argparse.Namespace, composer: Any) -> Any:
     if given.piece.n_bars > _MAX_MELODY:
         raise ValueError(f"{path}: has {given.piece.n_bars:,} bars, and at most {_MAX_MELODY} are accompanied")
     melody = replace(music, parts=[music.parts[given.number]])
-    _say_what_changes(melody, composer, path, "the melody's notes")
+    _say_what_changes(melody, piece, path, "the melody's notes")
     if composer.normalised and not options.key:
         found = f"taken to be in {given.key}" if given.key else "in no key that could be told"
         _remark(f"{path} is {found}; --key says so if it is in another")
     return given.piece
 
 
-def _say_what_changes(music: Any, composer: Any, path: Path, what: str) -> None:
-    """Say what of a file's rhythm is lost on a network's grid."""
+def _say_what_changes(music: Any, piece: Any, path: Path, what: str) -> None:
+    """Say what of a file's rhythm is lost in the piece that it was laid on a grid as."""
     from ganmusic import quantise
 
     numerator, denominator = music.metre
-    steps = composer.grid.n_steps * denominator // (4 * numerator)  # in a quarter note
+    steps = piece.grid.n_steps * denominator // (4 * numerator)  # in a quarter note
     if off := sum(quantise.off_grid(music, steps)):
         _remark(f"{off:.0%} of {what} in {path} lie off a grid of {steps} steps a quarter, and are moved")
     if len({speed for _, speed in music.tempos}) > 1 or music.metre_changes:
         _remark(f"{path} changes its tempo or its metre; it is kept at one tempo, in bars of one length")
-    if denominator < 4:
+    if piece.grid.beats_per_bar != numerator:
         _remark(f"{path} is in {numerator}/{denominator}; what comes out is in quarters, in bars of the same length")
 
 

@@ -191,13 +191,9 @@ class AdversarialGame:
             raise ValueError(f"there is no precision {self.precision!r}; there are {', '.join(PRECISIONS)}")
         if min(self.discriminator_steps, self.generator_steps, self.penalty_every) < 1:
             raise ValueError("discriminator_steps, generator_steps and penalty_every are at least 1")
-        clip = 1.0 if self.clip is None else self.clip
-        positive = {
-            "learning_rate": self.learning_rate, "lesson_rate": self.lesson_rate, "penalty_weight": self.penalty_weight,
-            "clip": clip,
-        }  # fmt: skip
-        for name, number in positive.items():
-            if not 0 < number < math.inf:
+        for name in ("learning_rate", "lesson_rate", "penalty_weight", "clip"):
+            number = getattr(self, name)
+            if number is not None and not 0 < number < math.inf:
                 raise ValueError(f"{name} is a positive number, not {number}")
         if not 0 <= self.ema < 1:
             raise ValueError(f"the averaged generator keeps a share of itself from 0 to less than 1, not {self.ema}")

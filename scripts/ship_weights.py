@@ -21,6 +21,10 @@ from typing import Any
 import numpy as np
 import torch
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
+
+import contest  # found in its own folder
+
 from ganmusic import checkpoint
 from ganmusic.evaluation import N_CLIPS, Clips, clips_of_run, evaluate, reference
 from ganmusic.metrics.controls import shuffle_beats
@@ -30,8 +34,6 @@ from ganmusic.recipes import RECIPES, clips, held_out
 from ganmusic.sample import Composer, load_generator, to_roll
 
 TARGET = Path(__file__).resolve().parent.parent / "ganmusic" / "weights"
-#: Has what an update of some recipes costs.
-CONTEST = TARGET.parent.parent / "book" / "contest.json"
 SEEDS = (1, 2, 3)
 #: Bars of the clips that are judged.
 N_BARS = 4
@@ -229,12 +231,9 @@ def main(name: str = "", run: str | None = None) -> None:
     for each in conditions:
         held = f"{sum(bool(one.holds) for one in each)} of {len(each)} seeds"
         verdict.append(f"- {each[0].name}: {held} (seed {SEEDS[0]}: {each[0].numbers})")
-    costs = json.loads(CONTEST.read_text(encoding="utf-8"))["costs"]
-    seconds, machine = state["seconds"], "a shared"
-    if name in costs:
-        update, lesson = costs[name]
-        seconds = update * state["step"] + lesson * min(recipe.game.get("lessons", 0), state["step"])
-        machine = "a quiet"
+    minutes, machine = state["seconds"] / 60, "a shared"
+    if costs := contest.RESULTS.read()["costs"].get(name):
+        minutes, machine = contest.Clock(*costs, recipe.game.get("lessons", 0)).minutes(state["step"]), "a quiet"
     network = type(composer.generator)
     card = CARD.format(
         name=name,
@@ -254,7 +253,7 @@ def main(name: str = "", run: str | None = None) -> None:
         seed=state["seed"],
         step=state["step"],
         steps=config["train"]["steps"] or state["step"],
-        minutes=seconds / 60,
+        minutes=minutes,
         machine=machine,
         n=len(generated[0]),
         n_seeds=len(SEEDS),

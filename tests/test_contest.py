@@ -15,7 +15,8 @@ sys.path[:0] = [str(ROOT / "book" / "_ext"), str(ROOT / "benchmarks")]
 import contest  # noqa: E402 -- found in its own folder
 import ganmusic_contest as page  # noqa: E402 -- found in the book's own folder
 
-from ganmusic import recipes  # noqa: E402
+from ganmusic import checkpoint, recipes  # noqa: E402
+from ganmusic.sample import load_generator  # noqa: E402
 
 NAMES = (*page.COLUMNS, "step_rate")
 
@@ -201,7 +202,25 @@ def test_an_update_costs_what_the_book_says():
     """Chapter 10: less than a third of the convolutional pair's. The aim: at most half of the small MuseGAN's."""
     costs = json.loads(page.RESULTS.read_text(encoding="utf-8"))["costs"]
     assert 0.3 < costs["choir"][0] / costs["chorales"][0] < 1 / 3
-    assert costs["choir"][0] / costs["musegan_small"][0] < 0.5
+    (update, lesson), (other, _) = costs["choir"], costs["musegan_small"]
+    assert update / other < 0.5
+    chapter = (ROOT / "notebooks" / "10-our-model.ipynb").read_text(encoding="utf-8")
+    each = f"an update takes {1000 * update:.0f} ms, and a lesson {1000 * lesson:.0f} ms besides"
+    assert f"{each}; one of the [small MuseGAN](08-musegan.ipynb)'s takes {1000 * other:.0f} ms." in chapter
+    assert "four tenths of that, three quarters while there are lessons, and a half on average over the" in chapter
+    recipe = recipes.RECIPES["choir"]
+    over_all = 60 * contest.Clock(update, lesson, recipe.game["lessons"]).minutes(recipe.steps) / recipe.steps
+    shares = [spent / other for spent in (update, update + lesson, over_all)]
+    assert shares == pytest.approx([0.4, 0.75, 0.5], abs=0.02)
+
+
+@pytest.mark.parametrize("name", [name for name in checkpoint.shipped() if name in contest.TITLES])
+def test_cards_tell_the_time_by_the_contest_s_clock(name):
+    costs = json.loads(page.RESULTS.read_text(encoding="utf-8"))["costs"][name]
+    clock = contest.Clock(*costs, recipes.RECIPES[name].game.get("lessons", 0))
+    minutes = clock.minutes(load_generator(name).card["step"])
+    card = (checkpoint.find(name) / "README.md").read_text(encoding="utf-8")
+    assert f"music); {minutes:.0f} minutes of one core until then, on a quiet" in card
 
 
 def whole():

@@ -254,8 +254,8 @@ def test_the_range_of_the_register_is_that_of_what_sounds(composer):
 
 def test_the_command_goes_on_from_bars_of_two_halves(composer, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("ganmusic.sample.load_generator", lambda run: composer)
-    notes = tuple(Note(0, 16, pitch) for pitch in (72, 67, 64, 48))
-    midi.write(Piece(tuple(Track(str(note.pitch), (note,)) for note in notes)), tmp_path / "four.mid")
+    voices = tuple((Note(0, 3, pitch), Note(3, 13, pitch)) for pitch in (72, 67, 64, 48))
+    midi.write(Piece(tuple(Track(str(notes[0].pitch), notes) for notes in voices)), tmp_path / "four.mid")
     score = symusic.Score(str(tmp_path / "four.mid"))
     score.time_signatures = [symusic.TimeSignature(0, 2, 2)]
     score.dump_midi(str(tmp_path / "two.mid"))
@@ -264,6 +264,11 @@ def test_the_command_goes_on_from_bars_of_two_halves(composer, tmp_path, monkeyp
         assert main([*arguments, "--bars", "2"]) == 0
     assert "two.mid is in 2/2; what comes out is in quarters" in capsys.readouterr().err
     assert midi.read(tmp_path / "two-on.mid") == midi.read(tmp_path / "four-on.mid")
+    score.time_signatures = [symusic.TimeSignature(0, 6, 8)]
+    score.dump_midi(str(tmp_path / "two.mid"))
+    assert main([*arguments, "--bars", "2"]) == 1
+    (error,) = capsys.readouterr().err.splitlines()  # and nothing of notes that would be moved
+    assert "4 tracks in bars of 12 steps and 6 beats does not fit this network" in error
 
 
 def test_a_bar_of_other_tracks_is_refused(composer):
