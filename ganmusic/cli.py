@@ -546,6 +546,10 @@ def _read_beginning(path: Path, composer: Any) -> Any:
 
     music = midi.read_music(path)
     piece = composer.lay(music, path)
+    try:
+        composer.check_beginning(piece)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
     _say_what_changes(music, piece, path, "the notes")
     return piece
 

@@ -163,6 +163,28 @@ class Composer:
             raise ValueError("this network takes no chords; a MidiNet does, such as the shipped one, 'midinet'")
         return chords
 
+    def check_beginning(self, piece: Piece) -> tuple[Tensor, int]:
+        """Read the bar that a piece is gone on from (see `continue_piece`): its last, in the common key,
+        ``(plane, track, step, pitch)``, and the semitones that move it there.
+
+        Raises
+        ------
+        ValueError
+            If the piece does not fit, or has no notes.
+        """
+        theirs, ours = (
+            f"{len(tracks)} tracks in bars of {grid.n_steps} steps and {grid.beats_per_bar} beats"
+            for tracks, grid in ((piece.tracks, piece.grid), (self.names, self.grid))
+        )
+        if theirs != ours:
+            raise ValueError(f"a piece with {theirs} does not fit this network, which has {ours}")
+        if not any(track.notes for track in piece.tracks):
+            raise ValueError("a piece without notes is nothing to go on from")
+        start = (piece.n_bars - 1) * self.grid.n_steps
+        tracks = tuple(replace(t, notes=tuple(n for n in t.notes if n.end > start)) for t in piece.tracks)
+        planes, shift = _at_home(self, replace(piece, tracks=tracks), _key_of(piece), "the last bar")
+        return planes[:, :, -1], shift
+
     def check_melody(self, melody: Piece, key: str | None = None) -> Melody:
         """Read a melody that is to be accompanied (see `accompany`).
 
@@ -545,7 +567,7 @@ def continue_piece(
         raise ValueError(f"a piece goes on for at least 1 bar, not {n_bars}")
     if candidates < 1:
         raise ValueError(f"a piece is chosen from at least 1 candidate, not {candidates}")
-    bar, shift = _last_bar(composer, piece)
+    bar, shift = composer.check_beginning(piece)
     wishes = composer.asking(mode, density, register, bar, moved=-shift)
     modes = list(TONIC_TRIADS) if mode is None else [mode]
     rolls, ends_well = _candidates(composer, n_bars + 1, seed, candidates, modes, wishes)
@@ -641,21 +663,6 @@ def _one_at_a_time(piece: Piece, number: int) -> Track:
     ends = [*(note.onset for note in notes[1:]), notes[-1].end]
     cut = (note._replace(duration=min(note.end, end) - note.onset) for note, end in zip(notes, ends, strict=True))
     return replace(track, notes=tuple(cut))
-
-
-def _last_bar(composer: Composer, piece: Piece) -> tuple[Tensor, int]:
-    """The last bar of a piece ``(plane, track, step, pitch)``, in the common key, and what moves it there."""
-    grid = composer.grid
-    theirs = f"{len(piece.tracks)} tracks in bars of {piece.grid.n_steps} steps and {piece.grid.beats_per_bar} beats"
-    ours = f"{len(composer.names)} tracks in bars of {grid.n_steps} steps and {grid.beats_per_bar} beats"
-    if theirs != ours:
-        raise ValueError(f"a piece with {theirs} does not fit this network, which has {ours}")
-    if not any(track.notes for track in piece.tracks):
-        raise ValueError("a piece without notes is nothing to go on from")
-    start = (piece.n_bars - 1) * grid.n_steps
-    tracks = tuple(replace(t, notes=tuple(n for n in t.notes if n.end > start)) for t in piece.tracks)
-    planes, shift = _at_home(composer, replace(piece, tracks=tracks), _key_of(piece), "the last bar")
-    return planes[:, :, -1], shift
 
 
 def _key_of(piece: Piece) -> Key | None:

@@ -268,7 +268,7 @@ def test_the_command_goes_on_from_bars_of_two_halves(composer, tmp_path, monkeyp
     score.dump_midi(str(tmp_path / "two.mid"))
     assert main([*arguments, "--bars", "2"]) == 1
     (error,) = capsys.readouterr().err.splitlines()  # and nothing of notes that would be moved
-    assert "4 tracks in bars of 12 steps and 6 beats does not fit this network" in error
+    assert "two.mid: a piece with 4 tracks in bars of 12 steps and 6 beats does not fit this network" in error
 
 
 def test_a_bar_of_other_tracks_is_refused(composer):
