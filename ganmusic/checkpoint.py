@@ -192,10 +192,17 @@ def load(folder: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, A
 
 
 def save_weights(folder: str | os.PathLike[str], weights: dict[str, Tensor]) -> None:
-    """Write a network's weights to a folder, without its training."""
+    """Write a network's weights to a folder, without its training; those that are the same numbers in half precision,
+    as of a network that was stored so before, are stored so.
+    """
     path = Path(folder) / _WEIGHTS
     with atomic_path(path) as temporary:
-        _write_tensors(temporary, weights, path)
+        _write_tensors(temporary, {name: _smallest(each) for name, each in weights.items()}, path)
+
+
+def _smallest(weights: Tensor) -> Tensor:
+    half = weights.half()
+    return half if weights.is_floating_point() and half.to(weights).equal(weights) else weights
 
 
 def load_weights(folder: str | os.PathLike[str]) -> dict[str, Tensor]:

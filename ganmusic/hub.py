@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -59,7 +58,8 @@ def save_pretrained(
     repo_id : str, optional
         ``owner/name`` by which the card will tell people to load it; by default the folder.
     licence : str, optional
-        On what terms the weights are given, as the hub writes it: ``mit``, ``cc-by-nc-4.0``.
+        On what terms the weights are given, as the hub writes it: ``mit``, ``cc-by-nc-4.0``. A card that is taken along
+        has it put on its top.
 
     Returns
     -------
@@ -72,7 +72,8 @@ def save_pretrained(
         If the run cannot be loaded, or the folder's own `config.json` is damaged.
     ValueError
         If the network is not one of `ganmusic.models.MODELS`, by its card; or the folder holds a run with checkpoints,
-        which would be played instead of what is saved, or another network and a card that this function did not write.
+        which would be played instead of what is saved, or another network and a card that this function did not write;
+        or a licence is given and such a card may say another.
 
     Taught in: notebooks/03-training.ipynb
     """
@@ -89,20 +90,28 @@ def save_pretrained(
         "programs": list(composer.programs),
         "drums": list(composer.drums),
     }
-    card = folder / "README.md"
-    given = card.exists() and WRITTEN not in card.read_text(encoding="utf-8", errors="replace")
+    card, given = folder / "README.md", bool(_own_card(folder))
     if given and _holds_another(folder, config):
         raise ValueError(f"{card} is the card of another network: move it away, or save into another folder")
+    own = "" if isinstance(source, Composer) else _own_card(checkpoint.find(source))
+    if licence and (given or own.startswith("---")):
+        raise ValueError(f"{card if given else source} has a card of its own: write the licence {licence} into that")
     checkpoint.write_config(folder, config)
     checkpoint.save_weights(folder, composer.generator.state_dict())
-    own = None if isinstance(source, Composer) else checkpoint.find(source) / "README.md"
     if not given:
+        text = own or _model_card(composer, repo_id or str(folder), licence)
+        if own and licence:
+            text = _head(licence) + own
         with atomic_path(card) as temporary:
-            if own and own.exists():
-                shutil.copyfile(own, temporary)
-            else:
-                temporary.write_text(_model_card(composer, repo_id or str(folder), licence), encoding="utf-8")
+            temporary.write_text(text, encoding="utf-8")
     return folder
+
+
+def _own_card(folder: Path) -> str:
+    """What a folder's README says, unless `save_pretrained` wrote it and would write it anew."""
+    path = folder / "README.md"
+    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    return "" if WRITTEN in text else text
 
 
 def _holds_another(folder: Path, config: dict[str, Any]) -> bool:
@@ -226,6 +235,12 @@ def _asked(failure: str, advice: str, question: Callable[[], _Result]) -> _Resul
         raise HubError(f"{failure} ({type(error).__name__}: {reason}); {advice}") from error
 
 
+def _head(licence: str | None) -> str:
+    """The hub's facts about a network, which stand on the top of its card."""
+    lines = ["library_name: ganmusic", "tags: [music, midi, gan]", *([f"license: {licence}"] if licence else [])]
+    return "\n".join(["---", *lines, "---", "", ""])
+
+
 def _model_card(composer: Composer, name: str, licence: str | None) -> str:
     """What there is to know of a network, as Markdown, with the hub's facts about it at the top."""
     card, data = composer.card, composer.card.get("data", {})
@@ -247,11 +262,9 @@ def _model_card(composer: Composer, name: str, licence: str | None) -> str:
         )
     if card.get("best"):
         facts["Measured"] = f"Fréchet distance {card['best']['score']:.1f} to validation music, which training watched"
-    head = ["library_name: ganmusic", "tags: [music, midi, gan]", *([f"license: {licence}"] if licence else [])]
     lines = [f"- **{what}**: {fact}." for what, fact in facts.items()]
-    return "\n".join(
+    return _head(licence) + "\n".join(
         [
-            *("---", *head, "---", ""),
             f"# {Path(name).name}",
             "",
             "A generator of music, trained with `ganmusic` as one player of a generative adversarial network.",

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -178,6 +179,13 @@ class Composer:
         )
         if theirs != ours:
             raise ValueError(f"a piece with {theirs} does not fit this network, which has {ours}")
+        for track, name, pitched in zip(piece.tracks, self.names, self.pitched, strict=True):
+            if track.is_drum == pitched:
+                is_what = "is drums" if pitched else "is no drums"
+                raise ValueError(f"track {track.name!r} {is_what}, unlike this network's {name!r}")
+        called, names = ([name.casefold() for name in each] for each in ((t.name for t in piece.tracks), self.names))
+        if called != names and sorted(called) == sorted(names):
+            raise ValueError(f"the tracks are {', '.join(called)}, and this network has them as {', '.join(names)}")
         if not any(track.notes for track in piece.tracks):
             raise ValueError("a piece without notes is nothing to go on from")
         start = (piece.n_bars - 1) * self.grid.n_steps
@@ -341,6 +349,8 @@ def load_generator(run: str | os.PathLike[str] | None = None) -> Composer:
                 tensors, state = checkpoint.load(checkpoint.numbered(run, state["best"]["step"]))
             config |= {key: state[key] for key in ("step", "seconds", "best")}
             weights = {k.removeprefix("averaged."): v for k, v in tensors.items() if k.startswith("averaged.")}
+        if config["model"] not in MODELS:
+            raise ValueError(f"there is no model {config['model']!r}; there are {', '.join(MODELS)}")
         generator = MODELS[config["model"]][0](**config["generator"])
         _load(generator, weights, run, config)
         composer = Composer(
@@ -384,7 +394,7 @@ def _load(generator: nn.Module, weights: dict[str, Tensor], run: Path, config: d
         sizes = ", ".join(f"{name}={size}" for name, size in config["generator"].items())
         raise checkpoint.CheckpointError(
             f"{run}: its weights are not those of the network that its config.json describes, {config['model']} with "
-            f"{sizes} ({' '.join(str(error).split())[:200]})"
+            f"{sizes} ({shorten(' '.join(str(error).splitlines()[:2]), 300)})"
         ) from None
 
 

@@ -105,11 +105,17 @@ def chords(piece, *notes):
     return replace(piece, tracks=tuple(replace(track, notes=notes) for track in piece.tracks))
 
 
+def drummed(piece):
+    return replace(piece, tracks=(*piece.tracks[:3], replace(piece.tracks[3], is_drum=True)))
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
         (lambda p: replace(p, tracks=p.tracks[:3]), "a piece with 3 tracks"),
         (lambda p: replace(p, grid=Grid(12, 3)), "12 steps and 3 beats does not fit this network"),
+        (lambda p: replace(p, tracks=p.tracks[::-1]), "are bass, tenor, alto, soprano, .* as soprano, alto"),
+        (drummed, "track 'bass' is drums, unlike this network's 'bass'"),
         (lambda p: chords(p), "a piece without notes"),
         (lambda p: chords(p, Note(0, 16, 60), Note(0, 16, 64)), "several"),
         (lambda p: chords(p, Note(0, 16, 20), Note(0, 16, 83)), "reaches"),

@@ -123,6 +123,8 @@ def test_a_shipped_network_is_passed_on_by_its_name_with_its_own_card(tmp_path, 
     save_pretrained("midinet", tmp_path)
     own = checkpoint.find("midinet") / "README.md"
     assert (tmp_path / "README.md").read_bytes() == own.read_bytes()
+    weights = (tmp_path / "model.safetensors").stat().st_size  # in half precision, as the card says
+    assert weights < 1.01 * sum(path.stat().st_size for path in own.parent.glob("*/*.safetensors"))
     assert from_pretrained("midinet").card["recipe"] == from_pretrained(tmp_path).card["recipe"] == "midinet"
 
 
@@ -138,6 +140,23 @@ def test_a_card_names_the_licence_and_the_repository(run, tmp_path):
     save_pretrained(run, tmp_path, repo_id="ada/toy", licence="cc-by-4.0")
     card = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert card.startswith("---\nlibrary_name: ganmusic\ntags: [music, midi, gan]\nlicense: cc-by-4.0\n---\n\n# toy\n")
+    assert 'from_pretrained("ada/toy")' in card
+
+
+def test_a_licence_is_never_lost(run, tmp_path):
+    save_pretrained("midinet", tmp_path / "melodies", licence="mit")
+    card = (tmp_path / "melodies" / "README.md").read_text(encoding="utf-8")
+    own = (checkpoint.find("midinet") / "README.md").read_text(encoding="utf-8")
+    assert card == f"---\nlibrary_name: ganmusic\ntags: [music, midi, gan]\nlicense: mit\n---\n\n{own}"
+    for source, folder in (("midinet", "melodies"), (tmp_path / "melodies", "other")):
+        with pytest.raises(ValueError, match=r"has a card of its own: write the licence apache-2.0 into that"):
+            save_pretrained(source, tmp_path / folder, licence="apache-2.0")
+    assert not (tmp_path / "other").exists()
+    # A card that was written, and not by hand, is written anew.
+    save_pretrained(run, tmp_path / "toy", licence="mit")
+    save_pretrained(tmp_path / "toy", tmp_path / "again", licence="cc0-1.0", repo_id="ada/toy")
+    card = (tmp_path / "again" / "README.md").read_text(encoding="utf-8")
+    assert "license: cc0-1.0" in card
     assert 'from_pretrained("ada/toy")' in card
 
 
