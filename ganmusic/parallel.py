@@ -12,6 +12,11 @@ a result depends on the whole batch:
 So the weights stay the same on every rank, and are those that one process would find on the same batches, up to
 rounding. A penalty that is a mean over samples needs nothing more: the mean over the ranks is the whole mean.
 
+``torch.nn.parallel.DistributedDataParallel`` is not used: it averages the gradients of a module whose forward and one
+backward it sees, of a loss that is a mean over samples. Here losses compare samples of different ranks, an update goes
+through two networks of which one rests, a penalty differentiates a gradient, and lessons touch some weights only. What
+it does is done by `broadcast` and `average_gradients`, once for each update.
+
 Conventions
 -----------
 What is minimised is the mean over the ranks of the loss that each computes. What passes from rank to rank is

@@ -265,7 +265,11 @@ RECIPES: dict[str, Recipe] = {
     "binary_deterministic": _binary("deterministic", f"Deterministic binary neurons. {_after_300(470, 0.12)}"),
     "binary_stochastic": _binary("stochastic", f"Stochastic binary neurons. {_after_300(759, 0.13)}"),
     "binary_threshold": _binary("threshold", f"A sigmoid, cut at one half when it is heard. {_after_300(566, 0.12)}"),
-    "binary_bernoulli": _binary("bernoulli", f"A sigmoid, drawn by lot when it is heard. {_after_300(805, 0.12)}"),
+    "binary_bernoulli": _binary(
+        "bernoulli",
+        "A sigmoid, drawn by lot when it is heard. After its 2,000 updates (70 seconds of one core of a quiet two-core "
+        "x86 machine) a Frechet distance of 364 to validation music, where held-out Bach has 18; 346 at best.",
+    ),
     "midinet": _midinet(
         "Fiddle tunes bar by bar over chords: MidiNet, whose discriminator hears the bar before as well. After 1,000 "
         "updates (2 minutes on one core of a shared two-core x86 machine) a Frechet distance of 11 to validation "

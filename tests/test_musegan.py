@@ -1,6 +1,7 @@
 """MuseGAN: who hears which noise, what the critics listen to, and that a given track is played as it was given."""
 
 import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -24,6 +25,7 @@ from ganmusic.recipes import RECIPES, Recipe, held_out
 from ganmusic.sample import load_generator, sample_rolls, to_roll
 from ganmusic.train import AdversarialGame
 
+ROOT = Path(__file__).resolve().parent.parent
 CHORALE, BAND = (4, 4, 16, 48), (5, 4, 16, 72)
 SMALL = {"n_noise": 6, "channels": (12, 10, 8, 8, 6)}
 NARROW = {"channels": (6, 8, 8, 10, 12)}
@@ -72,6 +74,10 @@ def test_any_tracks_bars_and_octaves_fit_and_every_weight_learns(composition, sh
 def test_the_small_networks_are_of_the_tutorials_size():
     assert n_weights(SmallMuseGANGenerator(*BAND)) == 313_951
     assert n_weights(SmallMuseGANDiscriminator(*BAND)) == 204_321
+    chorales = [n_weights(network(*CHORALE)) for network in (SmallMuseGANGenerator, SmallMuseGANDiscriminator)]
+    said = "{:,} and {:,} weights".format(*chorales)
+    for page in ("book/scoreboard.md", "notebooks/08-musegan.ipynb"):
+        assert said in (ROOT / page).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("shape", [CHORALE, BAND, (1, 2, 4, 36), (2, 3, 24, 120)], ids=str)
