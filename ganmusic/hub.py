@@ -30,6 +30,9 @@ __all__ = ["HubError", "from_pretrained", "push_to_hub", "save_pretrained"]
 #: The last line of a card that `save_pretrained` writes, and may write again.
 WRITTEN = "<!-- Written by ganmusic, and again with the weights, as long as this line stands here. -->"
 
+#: Facts for the hub, at the top of a card.
+_FACTS = re.compile(rb"(?:\xef\xbb\xbf)?\s*---[\r\n](.*?)[\r\n]---", re.DOTALL)
+
 _Result = TypeVar("_Result")
 
 
@@ -46,8 +49,8 @@ def save_pretrained(
 ) -> Path:
     """Write a network to a folder: its weights, what it is built of, and a model card.
 
-    A card that is there is written again if it is one that this function wrote, and else left as it is, for it may be
-    yours; a run's own ``README.md`` is taken along.
+    A card that is there is left as it is, for it may be yours; else a run's own ``README.md`` is taken along. Cards
+    that this function wrote are written anew, and keep their licence if no other is given.
 
     Parameters
     ----------
@@ -58,8 +61,8 @@ def save_pretrained(
     repo_id : str, optional
         ``owner/name`` by which the card will tell people to load it; by default the folder.
     licence : str, optional
-        On what terms the weights are given, as the hub writes it: ``mit``, ``cc-by-nc-4.0``. A card that is taken along
-        has it put on its top.
+        On what terms the weights are given, as the hub writes it: ``mit``, ``cc-by-nc-4.0``. A card that is taken
+        along, and has no facts for the hub at its top, is given some.
 
     Returns
     -------
@@ -73,7 +76,7 @@ def save_pretrained(
     ValueError
         If the network is not one of `ganmusic.models.MODELS`, by its card; or the folder holds a run with checkpoints,
         which would be played instead of what is saved, or another network and a card that this function did not write;
-        or a licence is given and such a card may say another.
+        or a licence is given that such a card, being left as it is, or having facts of its own, does not say.
 
     Taught in: notebooks/03-training.ipynb
     """
@@ -90,28 +93,39 @@ def save_pretrained(
         "programs": list(composer.programs),
         "drums": list(composer.drums),
     }
-    card, given = folder / "README.md", bool(_own_card(folder))
-    if given and _holds_another(folder, config):
+    card = folder / "README.md"
+    there = _read(card)
+    own = b"" if isinstance(source, Composer) else _read(checkpoint.find(source) / "README.md")
+    yours = next((text for text in (there, own) if text and WRITTEN.encode() not in text), b"")
+    is_other = bool(there) and _holds_another(folder, config)
+    if yours and yours is there and is_other:
         raise ValueError(f"{card} is the card of another network: move it away, or save into another folder")
-    own = "" if isinstance(source, Composer) else _own_card(checkpoint.find(source))
-    if licence and (given or own.startswith("---")):
-        raise ValueError(f"{card if given else source} has a card of its own: write the licence {licence} into that")
+    if yours and licence and (said := _licence(yours)) != licence:
+        if yours is there or _FACTS.match(yours):
+            whose, says = card if yours is there else source, f"the licence {said}" if said else "no licence"
+            raise ValueError(f"{whose} has a card of its own, which names {says}: write it there")
+        yours = _head(licence).encode() + yours
     checkpoint.write_config(folder, config)
     checkpoint.save_weights(folder, composer.generator.state_dict())
-    if not given:
-        text = own or _model_card(composer, repo_id or str(folder), licence)
-        if own and licence:
-            text = _head(licence) + own
+    if not yours:
+        licence = licence or _licence(own) or (None if is_other else _licence(there))
+        yours = _model_card(composer, repo_id or str(folder), licence).encode()
+    if yours != there:
         with atomic_path(card) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+            temporary.write_bytes(yours)
     return folder
 
 
-def _own_card(folder: Path) -> str:
-    """What a folder's README says, unless `save_pretrained` wrote it and would write it anew."""
-    path = folder / "README.md"
-    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
-    return "" if WRITTEN in text else text
+def _read(path: Path) -> bytes:
+    """What is in a file; nothing, if there is none."""
+    return path.read_bytes() if path.exists() else b""
+
+
+def _licence(card: bytes) -> str | None:
+    """The licence that a card names among its facts for the hub."""
+    facts = _FACTS.match(card)
+    found = re.search(rb"^license: *(\S+)", facts[1], re.MULTILINE) if facts else None
+    return found[1].decode(errors="replace") if found else None
 
 
 def _holds_another(folder: Path, config: dict[str, Any]) -> bool:

@@ -15,7 +15,7 @@ rounding. A penalty that is a mean over samples needs nothing more: the mean ove
 ``torch.nn.parallel.DistributedDataParallel`` is not used: it averages the gradients of a module whose forward and one
 backward it sees, of a loss that is a mean over samples. Here losses compare samples of different ranks, an update goes
 through two networks of which one rests, a penalty differentiates a gradient, and lessons touch some weights only. What
-it does is done by `broadcast` and `average_gradients`, once for each update.
+it does, `broadcast` does once and `average_gradients` before each step of an optimizer.
 
 Conventions
 -----------

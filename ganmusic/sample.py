@@ -171,8 +171,9 @@ class Composer:
         Raises
         ------
         ValueError
-            If the piece does not fit, or has no notes.
+            If the network goes on from no bar, or the piece does not fit, or has no notes.
         """
+        self._check_asking()
         theirs, ours = (
             f"{len(tracks)} tracks in bars of {grid.n_steps} steps and {grid.beats_per_bar} beats"
             for tracks, grid in ((piece.tracks, piece.grid), (self.names, self.grid))
@@ -183,8 +184,9 @@ class Composer:
             if track.is_drum == pitched:
                 is_what = "is drums" if pitched else "is no drums"
                 raise ValueError(f"track {track.name!r} {is_what}, unlike this network's {name!r}")
-        called, names = ([name.casefold() for name in each] for each in ((t.name for t in piece.tracks), self.names))
-        if called != names and sorted(called) == sorted(names):
+        called = [track.name.strip().casefold() for track in piece.tracks]
+        names = [name.strip().casefold() for name in self.names]
+        if any(theirs != ours and theirs in names for theirs, ours in zip(called, names, strict=True)):
             raise ValueError(f"the tracks are {', '.join(called)}, and this network has them as {', '.join(names)}")
         if not any(track.notes for track in piece.tracks):
             raise ValueError("a piece without notes is nothing to go on from")
@@ -302,13 +304,7 @@ class Composer:
         """
         if (mode, density, register) == (None, None, None) and before is None:
             return None
-        if not self.takes_wishes:
-            takes = [name for name, (generator, _) in MODELS.items() if hasattr(generator, "asking")]
-            but = ", but takes no chords" if self.takes_chords else ""
-            raise ValueError(
-                f"this network, of the model {self.card['model']!r}, cannot be told what to play; one of the model "
-                f"{', '.join(takes)} can{but}"
-            )
+        self._check_asking()
         lowest = self.grid.low + moved
         low, high = (round(end + lowest, 6) for end in self.generator.ranges["register"])  # type: ignore[index]
         if register is not None and not low <= register <= high:
@@ -318,6 +314,15 @@ class Composer:
         above = None if register is None else round(register - lowest, 6)
         asked: Tensor = self.generator.asking(1, mode, density, above, before)  # type: ignore[operator]
         return asked
+
+    def _check_asking(self) -> None:
+        if not self.takes_wishes:
+            takes = [name for name, (generator, _) in MODELS.items() if hasattr(generator, "asking")]
+            but = ", but takes no chords" if self.takes_chords else ""
+            raise ValueError(
+                f"this network, of the model {self.card['model']!r}, cannot be told what to play; one of the model "
+                f"{', '.join(takes)} can{but}"
+            )
 
 
 def load_generator(run: str | os.PathLike[str] | None = None) -> Composer:
@@ -550,8 +555,9 @@ def continue_piece(
     Parameters
     ----------
     piece : Piece
-        On the network's metre and steps (`Composer.lay`), with as many tracks as it has, one note at a time on each.
-        Its key is that of its labels, or the one that `ganmusic.keys.estimate_key` finds.
+        On the network's metre and steps (`Composer.lay`), with the network's tracks in its order, whatever they are
+        called, drums where it has drums, and one note at a time on each. Its key is that of its labels, or the one that
+        `ganmusic.keys.estimate_key` finds.
     n_bars : int
         Bars to add, at least 1.
     seed, run, mode, density, register, candidates

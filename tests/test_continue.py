@@ -105,6 +105,11 @@ def chords(piece, *notes):
     return replace(piece, tracks=tuple(replace(track, notes=notes) for track in piece.tracks))
 
 
+def called(piece, *names):
+    tracks = zip(piece.tracks, names, strict=True)
+    return replace(piece, tracks=tuple(replace(track, name=name) for track, name in tracks))
+
+
 def drummed(piece):
     return replace(piece, tracks=(*piece.tracks[:3], replace(piece.tracks[3], is_drum=True)))
 
@@ -115,6 +120,7 @@ def drummed(piece):
         (lambda p: replace(p, tracks=p.tracks[:3]), "a piece with 3 tracks"),
         (lambda p: replace(p, grid=Grid(12, 3)), "12 steps and 3 beats does not fit this network"),
         (lambda p: replace(p, tracks=p.tracks[::-1]), "are bass, tenor, alto, soprano, .* as soprano, alto"),
+        (lambda p: called(p, "Cantus", "Tenor ", "Altus", "Bass"), "are cantus, tenor, altus, bass, .* as soprano"),
         (drummed, "track 'bass' is drums, unlike this network's 'bass'"),
         (lambda p: chords(p), "a piece without notes"),
         (lambda p: chords(p, Note(0, 16, 60), Note(0, 16, 64)), "several"),
@@ -126,11 +132,17 @@ def test_pieces_that_do_not_fit_are_refused(composer, chorale, change, says):
         continue_piece(change(chorale), 2, run=composer)
 
 
+def test_tracks_may_have_names_of_their_own(composer, chorale):
+    one, other = (continue_piece(piece, 2, run=composer) for piece in (chorale, called(chorale, *"SATB")))
+    assert [track.notes for track in one.tracks] == [track.notes for track in other.tracks]
+
+
 def test_a_network_that_cannot_be_told_says_so(chorale):
     for call in (
         lambda: compose(4, run="chorales", mode="minor"),
         lambda: compose(4, run="chorales", density=12),
         lambda: continue_piece(chorale, 2, run="chorales"),
+        lambda: continue_piece(replace(chorale, tracks=chorale.tracks[:3]), 2, run="chorales"),
     ):
         with pytest.raises(ValueError, match="'convnet', cannot be told what to play; one of the model choir can"):
             call()

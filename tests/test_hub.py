@@ -74,6 +74,10 @@ def test_a_saved_network_plays_the_same(run, tmp_path, no_library):
     ]
     loaded = from_pretrained(tmp_path / "a" / "saved")
     assert same_music(composer, loaded)
+    weights, again = composer.generator.state_dict(), loaded.generator.state_dict()
+    assert all(torch.equal(weights[name], again[name]) for name in weights)
+    # Half precision would not do for some, so that rounding would show.
+    assert any(not torch.equal(each.half().float(), each) for each in weights.values() if each.is_floating_point())
     assert (loaded.grid, loaded.names, loaded.programs) == (composer.grid, composer.names, composer.programs)
     assert loaded.card["step"] == composer.card["step"] == 2
     assert compose(4, seed=2, run=loaded) == compose(4, seed=2, run=run)
@@ -149,15 +153,37 @@ def test_a_licence_is_never_lost(run, tmp_path):
     own = (checkpoint.find("midinet") / "README.md").read_text(encoding="utf-8")
     assert card == f"---\nlibrary_name: ganmusic\ntags: [music, midi, gan]\nlicense: mit\n---\n\n{own}"
     for source, folder in (("midinet", "melodies"), (tmp_path / "melodies", "other")):
-        with pytest.raises(ValueError, match=r"has a card of its own: write the licence apache-2.0 into that"):
+        with pytest.raises(ValueError, match="has a card of its own, which names the licence mit: write it there"):
             save_pretrained(source, tmp_path / folder, licence="apache-2.0")
-    assert not (tmp_path / "other").exists()
-    # A card that was written, and not by hand, is written anew.
-    save_pretrained(run, tmp_path / "toy", licence="mit")
-    save_pretrained(tmp_path / "toy", tmp_path / "again", licence="cc0-1.0", repo_id="ada/toy")
-    card = (tmp_path / "again" / "README.md").read_text(encoding="utf-8")
-    assert "license: cc0-1.0" in card
-    assert 'from_pretrained("ada/toy")' in card
+        save_pretrained(source, tmp_path / folder, licence="mit")  # as it says
+        assert (tmp_path / folder / "README.md").read_text(encoding="utf-8") == card
+
+
+@pytest.mark.parametrize(("licence", "said"), [(None, "cc-by-4.0"), ("cc0-1.0", "cc0-1.0")])
+def test_a_written_card_is_written_anew_and_keeps_its_licence(run, tmp_path, licence, said):
+    save_pretrained(run, tmp_path / "toy", licence="cc-by-4.0")
+    save_pretrained(tmp_path / "toy", tmp_path / "toy", licence=licence)
+    save_pretrained(tmp_path / "toy", tmp_path / "again", licence=licence, repo_id="ada/toy")
+    for name, called in (("toy", tmp_path / "toy"), ("again", "ada/toy")):
+        card = (tmp_path / name / "README.md").read_text(encoding="utf-8")
+        assert card.count("license:") == card.count(f"license: {said}\n") == 1
+        assert f'from_pretrained("{called}")' in card
+    # Another network's licence is not taken over.
+    save_pretrained("choir", tmp_path / "choir")
+    (tmp_path / "choir" / "README.md").unlink()
+    save_pretrained(tmp_path / "choir", tmp_path / "toy")
+    assert "license:" not in (tmp_path / "toy" / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("begin", [b"", b"\n", b"\xef\xbb\xbf"])
+def test_a_card_with_facts_of_its_own_is_taken_along_byte_by_byte(run, tmp_path, begin):
+    save_pretrained(run, tmp_path / "one")
+    card = begin + b"---\r\nlicense: gpl-3.0\r\n---\r\n# Gro\xdfer Chor\r\n"
+    (tmp_path / "one" / "README.md").write_bytes(card)
+    with pytest.raises(ValueError, match=r"names the licence gpl-3\.0"):
+        save_pretrained(tmp_path / "one", tmp_path / "other", licence="mit")
+    save_pretrained(tmp_path / "one", tmp_path / "other")
+    assert (tmp_path / "other" / "README.md").read_bytes() == card
 
 
 def test_a_card_that_is_there_is_left_alone(run, tmp_path):
