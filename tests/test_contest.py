@@ -233,8 +233,9 @@ def whole():
     return {name: found for name, found in by_recipe.items() if len(found) == len(contest.SEEDS)}
 
 
-def test_what_is_to_beat_has_run_with_every_seed():
-    assert {"mlp", "musegan_small"} <= whole().keys()
+def test_all_have_run_with_every_seed():
+    assert whole().keys() == contest.TITLES.keys()
+    assert {run.name for run in contest.runs()} == json.loads(page.RESULTS.read_text(encoding="utf-8"))["runs"].keys()
 
 
 def span(name):
@@ -247,6 +248,29 @@ def test_chapter_ten_says_how_near_they_came():
     chapter = (ROOT / "notebooks" / "10-our-model.ipynb").read_text(encoding="utf-8")
     choir, small, plain = map(span, ("choir", "musegan_small", "mlp"))
     assert f"a distance of {choir}, the small MuseGAN of {small}, and the plain network of {plain} (the best" in chapter
+
+
+_ROWS = [
+    ("08-musegan", "composer", "musegan_composer"),
+    ("08-musegan", "composer, cells above one half", "binary_threshold"),
+    ("08-musegan", "hybrid", "musegan_hybrid"),
+    ("08-musegan", "jam", "musegan_jamming"),
+    ("08-musegan", "the small MuseGAN (below)", "musegan_small"),
+    ("09-binary-neurons", "sigmoid, cut at one half", "binary_threshold"),
+    ("09-binary-neurons", "deterministic neurons", "binary_deterministic"),
+    ("09-binary-neurons", "stochastic neurons", "binary_stochastic"),
+]
+
+
+@pytest.mark.parametrize(("chapter", "title", "name"), _ROWS)
+def test_chapters_have_the_contest_s_numbers(chapter, title, name):
+    columns = {
+        "08-musegan": ("triads_on_beats", "qualified_notes"),
+        "09-binary-neurons": ("qualified_notes", "polyphony_rate", "triads_on_beats"),
+    }[chapter]
+    means = (sum(run["values"][column] for run in whole()[name]) / len(contest.SEEDS) for column in columns)
+    row = " | ".join([title, span(name), *(f"{mean:.2f}" for mean in means)])
+    assert f"| {row} |" in (ROOT / "notebooks" / f"{chapter}.ipynb").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", whole())

@@ -88,8 +88,7 @@ def standing(contest: dict[str, Any], rows: dict[str, dict[str, Any]]) -> str:
         body.append(f'<tr><th scope="row">{escape(title)}</th><td>{len(runs)}</td><td>{cost}</td>{cells}</tr>')
     head = ["", "seeds", "ms an update", *(words(name) for name in COLUMNS)]
     minutes = contest["facts"]["minutes"]
-    means = "means over the seeds that have run, smallest and largest below"
-    return table(head, body, f"After {minutes} minutes of one core: {means}")
+    return table(head, body, f"After {minutes} minutes of one core: means over seeds, smallest and largest below")
 
 
 def clips(contest: dict[str, Any]) -> str:
