@@ -810,7 +810,7 @@ def _recipes(options: argparse.Namespace) -> None:
             f"{name}: corpus {recipe.corpus}, model {recipe.model}, {recipe.steps:,} updates of {batch_size} clips of "
             f"{counted(recipe.n_bars, 'bar')}"
         )
-        print(textwrap.indent(textwrap.fill(recipe.description, 100), "  ") + "\n")
+        print(textwrap.indent(textwrap.fill(recipe.description, 100, break_on_hyphens=False), "  ") + "\n")
     print("train one with: ganmusic train --recipe NAME --out RUN")
 
 
