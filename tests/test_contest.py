@@ -273,6 +273,18 @@ def test_chapters_have_the_contest_s_numbers(chapter, title, name):
     assert f"| {row} |" in (ROOT / "notebooks" / f"{chapter}.ipynb").read_text(encoding="utf-8")
 
 
+def test_chapters_say_what_bach_has_and_what_a_composer_costs():
+    rows = {row["name"]: row["real"] for row in json.loads(page.SCOREBOARD.read_text(encoding="utf-8"))["rows"]}
+    columns = (f"{rows[name]:.2f}" for name in ("qualified_notes", "polyphony_rate", "triads_on_beats"))
+    ninth = (ROOT / "notebooks" / "09-binary-neurons.ipynb").read_text(encoding="utf-8")
+    assert " | ".join(["| held-out Bach", f"{rows['frechet_distance']:.0f}", *columns]) in ninth
+    eighth = (ROOT / "notebooks" / "08-musegan.ipynb").read_text(encoding="utf-8")
+    assert f"by whose yardstick held-out Bach has {rows['frechet_distance']:.0f})" in eighth
+    costs = json.loads(page.RESULTS.read_text(encoding="utf-8"))["costs"]
+    assert costs["musegan_composer"][0] / costs["musegan_hybrid"][0] == pytest.approx(0.7, abs=0.02)
+    assert "an update of it costs seven tenths" in eighth
+
+
 @pytest.mark.parametrize("name", whole())
 def test_recipes_say_how_they_did(name):
     distances = [run["values"]["frechet_distance"] for run in whole()[name]]
