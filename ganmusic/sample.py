@@ -555,9 +555,9 @@ def continue_piece(
     Parameters
     ----------
     piece : Piece
-        On the network's metre and steps (`Composer.lay`), with the network's tracks in its order, whatever they are
-        called, drums where it has drums, and one note at a time on each. Its key is that of its labels, or the one that
-        `ganmusic.keys.estimate_key` finds.
+        On the network's metre and steps (`Composer.lay`), with the network's tracks in its order (under any names
+        but those of its others), drums where it has drums, and one note at a time on each. Its key is that of its
+        labels, or the one that `ganmusic.keys.estimate_key` finds.
     n_bars : int
         Bars to add, at least 1.
     seed, run, mode, density, register, candidates
